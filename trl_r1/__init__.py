@@ -1,0 +1,1 @@
+"""The whole DeepSeek-R1 recipe on top of TRL."""

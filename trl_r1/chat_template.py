@@ -1,0 +1,262 @@
+"""How a prompt is shown to the policy, and how its completion is read back.
+
+One parser serves rewards, evaluation, rejection sampling, report and cards. The tags occur here and in the templates,
+nowhere else.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from trl_r1.errors import TemplateError
+
+
+THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+ANSWER_OPEN, ANSWER_CLOSE = "<answer>", "</answer>"
+PROMPT_FIELD = "{prompt}"
+
+ResponseFormat = Literal["r1_zero", "r1"]
+RESPONSE_FORMATS: tuple[ResponseFormat, ...] = ("r1_zero", "r1")
+
+
+class Defect(enum.StrEnum):
+    """What keeps a completion from being well formed."""
+
+    MISSING_OPEN = "missing_open"  # no <think>
+    MISSING_CLOSE = "missing_close"  # <think> never closed: nothing after it can be graded
+    NESTED = "nested"  # a second <think>
+    REPEATED_CLOSE = "repeated_close"  # a second </think>
+    EMPTY_REASONING = "empty_reasoning"
+    TEXT_BEFORE_THINK = "text_before_think"
+    ANSWER_IN_REASONING = "answer_in_reasoning"  # <answer> inside the thoughts
+    ANSWER_MISSING = "answer_missing"
+    ANSWER_UNCLOSED = "answer_unclosed"
+    ANSWER_REPEATED = "answer_repeated"
+    TEXT_AROUND_ANSWER = "text_around_answer"  # r1_zero only: the answer tags must hold all that follows the thoughts
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedCompletion:
+    """
+    A completion, split.
+
+    Args:
+        reasoning (`str` or `None`):
+            Text inside the think tags, stripped; `None` where there is no think block.
+        answer (`str` or `None`):
+            Text that may be graded, stripped; `None` where there is none. Never taken from the reasoning.
+        defects (`tuple[Defect, ...]`):
+            Everything wrong with the format, in a fixed order; empty when well formed.
+    """
+
+    reasoning: str | None
+    answer: str | None
+    defects: tuple[Defect, ...]
+
+    @property
+    def well_formed(self) -> bool:
+        """Whether the completion has no defect."""
+        return not self.defects
+
+
+class ThinkParser:
+    """
+    Splits a completion into reasoning and answer and names its defects.
+
+    Args:
+        response_format (`str`, *optional*, defaults to `"r1"`):
+            `"r1_zero"` for `<think>..</think> <answer>..</answer>`, or `"r1"` for `<think>..</think> summary`, where
+            the summary may itself be an answer block.
+
+    Example:
+
+    ```python
+    >>> ThinkParser().parse("<think> 2 and 2 </think> It is 4.")
+    ParsedCompletion(reasoning='2 and 2', answer='It is 4.', defects=())
+    ```
+    """
+
+    def __init__(self, response_format: ResponseFormat = "r1") -> None:
+        if response_format not in RESPONSE_FORMATS:
+            raise TemplateError(f"response_format: {response_format!r} is unknown; use one of {RESPONSE_FORMATS}")
+        self.response_format = response_format
+
+    def parse(self, text: str, prompt_tail: str = "") -> ParsedCompletion:
+        """
+        Parse one completion.
+
+        Args:
+            text (`str`):
+                The completion as decoded, without the prompt.
+            prompt_tail (`str`, *optional*):
+                End of the prompt. A think tag prefilled there opens the completion's reasoning.
+
+        Returns:
+            [`ParsedCompletion`]
+        """
+        full = (prefill_of(prompt_tail) + text).strip()
+        defects: set[Defect] = set()
+        reasoning, rest = _split_thoughts(full, defects)
+        answer = _read_answer(rest, strict=self.response_format == "r1_zero", defects=defects)
+        return ParsedCompletion(reasoning, answer, tuple(defect for defect in Defect if defect in defects))
+
+
+def _split_thoughts(full: str, defects: set[Defect]) -> tuple[str | None, str]:
+    """Reasoning, and the text that may be graded."""
+    opened, closed = full.find(THINK_OPEN), full.find(THINK_CLOSE)
+    if opened < 0 and closed < 0:
+        defects.update((Defect.MISSING_OPEN, Defect.MISSING_CLOSE))
+        # Without thoughts, only an explicit answer block is an answer: loose text may be the thinking itself.
+        return None, full if ANSWER_OPEN in full else ""
+    if closed < 0:
+        defects.add(Defect.MISSING_CLOSE)
+        return full[opened + len(THINK_OPEN) :].strip(), ""
+    if opened < 0 or opened > closed:
+        defects.add(Defect.MISSING_OPEN)
+        start = 0
+    else:
+        start = opened + len(THINK_OPEN)
+        if full[:opened].strip():
+            defects.add(Defect.TEXT_BEFORE_THINK)
+    last_close = full.rfind(THINK_CLOSE)
+    if last_close != closed:
+        defects.add(Defect.REPEATED_CLOSE)
+    if THINK_OPEN in full[start:]:
+        defects.add(Defect.NESTED)
+    reasoning = full[start:last_close].strip()
+    if not reasoning:
+        defects.add(Defect.EMPTY_REASONING)
+    if ANSWER_OPEN in reasoning:
+        defects.add(Defect.ANSWER_IN_REASONING)
+    rest = full[last_close + len(THINK_CLOSE) :]
+    if THINK_OPEN in rest:
+        # Thoughts opened again and never closed: what follows them is thinking, not an answer.
+        defects.add(Defect.MISSING_CLOSE)
+        rest = rest[: rest.find(THINK_OPEN)]
+    return reasoning, rest
+
+
+def _read_answer(rest: str, strict: bool, defects: set[Defect]) -> str | None:
+    """The gradable answer in what follows the thoughts; `strict` wants an answer block and nothing beside it."""
+    opened, closed = rest.find(ANSWER_OPEN), rest.rfind(ANSWER_CLOSE)
+    if opened < 0:
+        answer = rest.replace(ANSWER_CLOSE, " ").strip()
+        if strict or not answer:
+            defects.add(Defect.ANSWER_MISSING)
+        return answer or None
+    if closed < opened:
+        defects.add(Defect.ANSWER_UNCLOSED)
+        return None
+    if rest.count(ANSWER_OPEN) > 1 or rest.count(ANSWER_CLOSE) > 1:
+        defects.add(Defect.ANSWER_REPEATED)
+    last_open = rest.rfind(ANSWER_OPEN, 0, closed)
+    answer = rest[last_open + len(ANSWER_OPEN) : closed].strip()
+    if not answer:
+        defects.add(Defect.ANSWER_MISSING)
+    if strict and (rest[:opened].strip() or rest[closed + len(ANSWER_CLOSE) :].strip()):
+        defects.add(Defect.TEXT_AROUND_ANSWER)
+    return answer or None
+
+
+def prefill_of(prompt_tail: str) -> str:
+    """The part of the prompt that belongs to the response: from a prefilled think tag on, or nothing."""
+    tail = prompt_tail.strip()
+    if tail.startswith(THINK_OPEN):
+        return tail + " "
+    return THINK_OPEN + "\n" if tail.endswith(THINK_OPEN) else ""
+
+
+def completion_text(completion: str | Sequence[Mapping[str, Any]]) -> str:
+    """The text of a completion as TRL hands it to reward functions: a string, or a list of messages."""
+    if isinstance(completion, str):
+        return completion
+    return "".join(_message_text(message) for message in completion)
+
+
+def _message_text(message: Mapping[str, Any]) -> str:
+    reasoning = message.get("reasoning_content")
+    content = str(message.get("content") or "")
+    return f"{THINK_OPEN}\n{reasoning}\n{THINK_CLOSE}\n\n{content}" if reasoning else content
+
+
+def join_response(reasoning: str, answer: str) -> str:
+    """A response in R1's format from its two parts: what cold-start and rejection-sampling rows hold."""
+    return f"{THINK_OPEN} {reasoning.strip()} {THINK_CLOSE} {answer.strip()}"
+
+
+def load_template(name_or_path: str) -> str:
+    """
+    Text of a template: one shipped with the package (`"r1"`, `"r1_zero"`) or a file.
+
+    Raises:
+        [`TemplateError`]: when there is no such template.
+    """
+    folder = files("trl_r1") / "templates"
+    for suffix in (".jinja", ".txt"):
+        shipped = folder / (name_or_path + suffix)
+        if shipped.is_file():
+            return shipped.read_text(encoding="utf-8")
+    if Path(name_or_path).is_file():
+        return Path(name_or_path).read_text(encoding="utf-8")
+    raise TemplateError(f"template: {name_or_path!r} is neither a template of trl_r1 (r1, r1_zero) nor a file")
+
+
+def load_prompt_template(name_or_path: str) -> str:
+    """
+    A plain-text prompt template with its `{prompt}` field.
+
+    Raises:
+        [`TemplateError`]: when the file has no `{prompt}`, or more than one.
+    """
+    template = load_template(name_or_path).strip()
+    if template.count(PROMPT_FIELD) != 1:
+        found = template.count(PROMPT_FIELD)
+        raise TemplateError(
+            f"prompt_template: {name_or_path!r} holds {{prompt}} {found} times; it must stand in it exactly once"
+        )
+    return template
+
+
+def render_plain(template: str, problem: str) -> str:
+    """Fill a plain-text prompt template; braces in `problem` are left alone."""
+    return template.replace(PROMPT_FIELD, problem.strip())
+
+
+def template_hash(template: str) -> str:
+    """SHA-256 of a template's text, as recorded in `stage.json`."""
+    return hashlib.sha256(template.encode()).hexdigest()
+
+
+def check_round_trip(tokenizer: Any, **template_kwargs: Any) -> None:
+    """
+    Check that a chat template keeps the reasoning of every assistant turn.
+
+    Released distilled models ship templates that cut it out, and SFT on them silently trains on answers alone.
+
+    Args:
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
+            Tokenizer with a chat template.
+
+    Raises:
+        [`TemplateError`]: when there is no template, or a turn loses its reasoning.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        raise TemplateError("chat_template: the tokenizer has none; set `chat_template: r1` in the recipe")
+    probes = ("first thought", "second thought")
+    messages: list[dict[str, str]] = []
+    for probe in probes:
+        messages.append({"role": "user", "content": "question"})
+        messages.append({"role": "assistant", "content": join_response(probe, "answer")})
+    rendered = tokenizer.apply_chat_template(messages, tokenize=False, **template_kwargs)
+    lost = [probe for probe in probes if f"{THINK_OPEN} {probe} {THINK_CLOSE}" not in rendered]
+    if lost:
+        raise TemplateError(
+            f"chat_template: it drops the reasoning of {len(lost)} of {len(probes)} assistant turns; "
+            "set `chat_template: r1` in the recipe, which keeps it"
+        )

@@ -1,0 +1,58 @@
+"""Every error that trl_r1 raises on purpose, as one small tree.
+
+    R1Error (ValueError)
+    ├── RecipeError      a YAML file or a command line is wrong; carries all problems of the file at once
+    ├── DataError        a dataset lacks a column, is empty, or holds rows that cannot be used
+    ├── RewardError      a reward function raised, or returned something that is not one number or `None` a completion
+    ├── TemplateError    a prompt or chat template does not do what training needs
+    ├── RecordError      a `stage.json` is missing, damaged or of another schema
+    └── PipelineError    a pipeline cannot be ordered, or one of its stages failed
+
+Command-line entry points turn an `R1Error` into its message and exit code 2, without a traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class R1Error(ValueError):
+    """Base of all errors a user can mend. The message names the field, its value and the fix."""
+
+
+class RecipeError(R1Error):
+    """
+    One or more problems in a recipe.
+
+    Args:
+        problems (`Sequence[str]`):
+            One line a problem, each naming the field, the value and the fix.
+        source (`str`, *optional*):
+            File or command line the problems were found in.
+    """
+
+    def __init__(self, problems: Sequence[str], source: str | None = None) -> None:
+        self.problems = list(problems)
+        self.source = source
+        prefix = f"{source}: " if source else ""
+        super().__init__("\n".join(prefix + problem for problem in self.problems))
+
+
+class DataError(R1Error):
+    """A dataset cannot be used as it is."""
+
+
+class RewardError(R1Error):
+    """A reward function broke its contract."""
+
+
+class TemplateError(R1Error):
+    """A template would lose what training needs, such as the reasoning."""
+
+
+class RecordError(R1Error):
+    """A stage record is missing, damaged or written by another schema version."""
+
+
+class PipelineError(R1Error):
+    """A pipeline cannot be ordered or run."""

@@ -1,0 +1,38 @@
+"""What a verifier says: one of three verdicts, with its reason."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Verdict(enum.Enum):
+    """
+    Is this answer right?
+
+    `UNDECIDABLE` is a fault of ours (a broken worker, an unusable gold answer), never a way to say "wrong": a row that
+    gets it is not scored at all.
+    """
+
+    CORRECT = "correct"
+    WRONG = "wrong"
+    UNDECIDABLE = "undecidable"
+
+    @property
+    def reward(self) -> float | None:
+        """1.0, 0.0 or `None` (cannot be scored)."""
+        return {Verdict.CORRECT: 1.0, Verdict.WRONG: 0.0, Verdict.UNDECIDABLE: None}[self]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict and how it came about, for example `Judgement(Verdict.WRONG, "7 is not 8", "exact")`."""
+
+    verdict: Verdict
+    reason: str
+    decided_by: str  # the step that decided: "extraction", "normalised", "exact", "worker", "overrun", "fault"
+
+    @property
+    def reward(self) -> float | None:
+        """The verdict as a reward: 1.0, 0.0 or `None`."""
+        return self.verdict.reward
