@@ -1,0 +1,157 @@
+"""What every script does around its work: parse, report errors in a line, time, record, write the card."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trl_r1.errors import R1Error
+from trl_r1.stage_record import (
+    DataSource,
+    Measurement,
+    Parent,
+    RewardUse,
+    StageRecord,
+    collect_hardware,
+    collect_versions,
+    describe_artefacts,
+    hash_json,
+    write_stage_record,
+)
+
+
+if TYPE_CHECKING:
+    from trl_r1.recipe import Recipe
+
+STAGE_NAME_VARIABLE = "TRL_R1_STAGE_NAME"
+FINGERPRINT_VARIABLE = "TRL_R1_STAGE_FINGERPRINT"
+
+logger = logging.getLogger(__name__)
+
+
+def run_script(verb: str, main: Callable[[Recipe], None], argv: Sequence[str] | None = None) -> int:
+    """
+    Parse the recipe, run `main`, and turn errors a user can mend into one line each.
+
+    Returns:
+        `int`: exit code; 0 when the stage finished, 2 for an [`R1Error`].
+    """
+    from trl_r1.recipe import load_recipe
+
+    configure_logging()
+    try:
+        main(load_recipe(verb, list(sys.argv[1:] if argv is None else argv)))
+    except R1Error as error:
+        report_error(error)
+        return 2
+    return 0
+
+
+def configure_logging() -> None:
+    """Readable log lines on standard error; only the main process speaks below warnings."""
+    main_process = int(os.environ.get("RANK", "0")) == 0
+    level = logging.INFO if main_process else logging.WARNING
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("trl_r1").setLevel(level)
+
+
+def report_error(error: R1Error) -> None:
+    """Print an error's lines to standard error, each on a line of its own."""
+    from rich.console import Console
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    for line in str(error).splitlines():
+        console.print("error: " + line, style="red", markup=False)
+
+
+@dataclass
+class StageRecorder:
+    """
+    Collects what a stage's record needs while the stage runs and writes it at the end.
+
+    Args:
+        kind (`str`):
+            The verb, for example `"grpo"`.
+        output_dir (`str`):
+            Folder of the stage.
+        config (`dict[str, Any]`):
+            Resolved configuration.
+    """
+
+    kind: str
+    output_dir: str
+    config: dict[str, Any]
+    command: list[str]
+    stage: str
+    parents: list[Parent] = field(default_factory=list)
+    data: list[DataSource] = field(default_factory=list)
+    rewards: list[RewardUse] = field(default_factory=list)
+    template: dict[str, str] = field(default_factory=dict)
+    seeds: dict[str, int] = field(default_factory=dict)
+    metrics: dict[str, Measurement] = field(default_factory=dict)
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    processes: dict[str, Any] = field(default_factory=dict)
+    _begun: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _wall: float = field(default_factory=time.perf_counter)
+    _cpu: float = field(default_factory=time.process_time)
+
+    @classmethod
+    def from_recipe(cls, kind: str, recipe: Recipe, output_dir: str, stage_name: str | None = None) -> StageRecorder:
+        """Start the clock for a recipe's stage."""
+        stage = os.environ.get(STAGE_NAME_VARIABLE) or stage_name or Path(output_dir).name
+        command = ["trl-r1", kind, *recipe.argv]
+        return cls(kind=kind, output_dir=output_dir, config=recipe.resolved, command=command, stage=stage)
+
+    def use_trainer(self, trainer: Any) -> None:
+        """Take the training curve, the final metrics and the processes from a finished trainer."""
+        self.history = [
+            {key: float(value) for key, value in entry.items() if isinstance(value, (int, float))}
+            for entry in trainer.state.log_history
+        ]
+        if self.history:
+            self.metrics.update({key: Measurement(value=value) for key, value in self.history[-1].items()})
+        accelerator = trainer.accelerator
+        self.processes = {
+            "world_size": accelerator.num_processes,
+            "distributed_type": str(accelerator.distributed_type.value),
+        }
+
+    def write(self) -> StageRecord:
+        """Write `stage.json`, last. Call on the main process only, when all else is on disk."""
+        finished = datetime.now(UTC)
+        record = StageRecord(
+            stage=self.stage,
+            kind=self.kind,
+            started=self._begun.isoformat(timespec="seconds"),
+            finished=finished.isoformat(timespec="seconds"),
+            seconds=round(time.perf_counter() - self._wall, 2),
+            cpu_seconds=round(time.process_time() - self._cpu, 2),
+            command=self.command,
+            config=self.config,
+            config_sha256=hash_json(self.config),
+            parents=self.parents,
+            data=self.data,
+            rewards=self.rewards,
+            template=self.template,
+            versions=collect_versions(),
+            hardware={**collect_hardware(), **self.processes},
+            seeds=self.seeds,
+            metrics=self.metrics,
+            evaluations=self.evaluations,
+            history=self.history,
+            artefacts=describe_artefacts(self.output_dir),
+            notes=self.notes,
+            fingerprint=os.environ.get(FINGERPRINT_VARIABLE),
+        )
+        write_stage_record(self.output_dir, record)
+        logger.info("%s finished in %.0f s: %s", self.stage, record.seconds, self.output_dir)
+        return record

@@ -1,0 +1,62 @@
+"""
+Group relative policy optimisation: R1-Zero, reasoning RL and all-scenario RL, by recipe.
+
+    trl-r1 grpo --config recipes/tiny/r1_zero.yaml
+    accelerate launch -m trl_r1.scripts.grpo --config recipes/tiny/r1_zero.yaml
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from trl_r1.scripts.common import StageRecorder, run_script
+
+
+if TYPE_CHECKING:
+    from trl_r1.recipe import Recipe
+
+
+def train(recipe: Recipe) -> None:
+    """Check rewards, templates and data, then train. Nothing is loaded before all that can be checked is."""
+    from trl import get_peft_config, get_quantization_config
+
+    from trl_r1.data import check_batch, load_prompts
+    from trl_r1.rewards import build_rewards, probe_rewards
+    from trl_r1.scripts.training import load_tokenizer, model_init_kwargs, template_hashes, train_and_record
+    from trl_r1.trainer import R1GRPOTrainer
+    from trl_r1.trainer.callbacks import default_callbacks
+
+    script_args, args, model_args = recipe.script_args, recipe.training_args, recipe.model_args
+    recorder = StageRecorder.from_recipe("grpo", recipe, args.output_dir, script_args.stage_name)
+    rewards = build_rewards(script_args.reward_funcs)
+    tokenizer = load_tokenizer(recipe)
+    prompts = load_prompts(script_args, recipe.dataset_args, tokenizer, chat_template_kwargs=args.chat_template_kwargs)
+    check_batch(len(prompts.dataset), args.generation_batch_size // args.num_generations, "prompts a rollout")
+    probe_rewards(rewards, prompts.dataset[0])
+    args.model_init_kwargs = model_init_kwargs(model_args, args)
+    trainer = R1GRPOTrainer(
+        model=model_args.model_name_or_path,
+        reward_funcs=rewards,
+        args=args,
+        train_dataset=prompts.dataset,
+        processing_class=tokenizer,
+        quantization_config=get_quantization_config(model_args),
+        peft_config=get_peft_config(model_args),
+        callbacks=default_callbacks(),
+    )
+    recorder.data = prompts.sources
+    weights = args.reward_weights or [1.0] * len(rewards)
+    recorder.rewards = [reward.describe(weight) for reward, weight in zip(rewards, weights, strict=True)]
+    recorder.template = template_hashes(recipe, tokenizer)
+    train_and_record(trainer, recipe, recorder)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point. Returns the exit code."""
+    return run_script("grpo", train, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""
+Train a preference reward model on pairs of responses.
+
+    trl-r1 reward_model --config recipes/tiny/reward_model.yaml
+    accelerate launch -m trl_r1.scripts.reward_model --config recipes/tiny/reward_model.yaml
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from trl_r1.scripts.common import StageRecorder, run_script
+
+
+if TYPE_CHECKING:
+    from trl_r1.recipe import Recipe
+
+
+def train(recipe: Recipe) -> None:
+    """Load the pairs, train a scalar head on the recipe's model, save."""
+    from trl import RewardTrainer, get_peft_config, get_quantization_config
+
+    from trl_r1.data import check_batch, load_preferences
+    from trl_r1.scripts.training import load_tokenizer, model_init_kwargs, template_hashes, train_and_record
+    from trl_r1.trainer.callbacks import default_callbacks
+
+    script_args, args, model_args = recipe.script_args, recipe.training_args, recipe.model_args
+    recorder = StageRecorder.from_recipe("reward_model", recipe, args.output_dir, script_args.stage_name)
+    tokenizer = load_tokenizer(recipe)
+    data = load_preferences(script_args, recipe.dataset_args, tokenizer)
+    check_batch(len(data.dataset), args.per_device_train_batch_size * args.world_size, "pairs a batch")
+    args.model_init_kwargs = model_init_kwargs(model_args, args)
+    trainer = RewardTrainer(
+        model=model_args.model_name_or_path,
+        args=args,
+        train_dataset=data.dataset,
+        processing_class=tokenizer,
+        quantization_config=get_quantization_config(model_args),
+        peft_config=get_peft_config(model_args),
+        callbacks=default_callbacks(),
+    )
+    recorder.data = data.sources
+    recorder.template = template_hashes(recipe, tokenizer)
+    train_and_record(trainer, recipe, recorder)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point. Returns the exit code."""
+    return run_script("reward_model", train, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""What the training scripts share: tokenizer, model arguments, resume, and the order in which a stage ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trl_r1.chat_template import load_template, template_hash
+from trl_r1.errors import TemplateError
+from trl_r1.scripts.common import StageRecorder
+from trl_r1.stage_record import describe_parent
+
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, Trainer
+    from trl import ModelConfig
+
+    from trl_r1.recipe import Recipe
+
+
+def load_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
+    """
+    The tokenizer of the recipe's model, with the recipe's chat template.
+
+    Raises:
+        [`TemplateError`]: when the model folder or repository has no tokenizer.
+    """
+    from transformers import AutoTokenizer
+
+    name = recipe.model_args.model_name_or_path
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=recipe.model_args.model_revision)
+    except OSError as error:
+        raise TemplateError(
+            f"model_name_or_path: no tokenizer in {name!r} ({str(error).splitlines()[0]}); "
+            "save one beside the model with tokenizer.save_pretrained"
+        ) from error
+    if recipe.script_args.chat_template:
+        tokenizer.chat_template = load_template(recipe.script_args.chat_template)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def model_init_kwargs(model_args: ModelConfig, training_args: Any) -> dict[str, Any]:
+    """Arguments for `from_pretrained`: TRL's model arguments, then what the recipe's `model_init_kwargs` adds."""
+    return {
+        "revision": model_args.model_revision,
+        "trust_remote_code": training_args.trust_remote_code,
+        "attn_implementation": model_args.attn_implementation,
+        "dtype": model_args.dtype,
+        **(training_args.model_init_kwargs or {}),
+    }
+
+
+def template_hashes(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
+    """Hash of each template the stage shows its prompts through."""
+    hashes = {}
+    if recipe.script_args.prompt_template:
+        hashes["prompt_template"] = template_hash(load_template(recipe.script_args.prompt_template).strip())
+    if tokenizer.chat_template:
+        hashes["chat_template"] = template_hash(str(tokenizer.chat_template))
+    return hashes
+
+
+def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) -> None:
+    """
+    Train from the last whole checkpoint if there is one, save, and write record and card, in that order.
+
+    A folder that holds `stage.json` is therefore always complete.
+    """
+    from trl_r1.hub.model_card import create_model_card
+    from trl_r1.trainer.callbacks.checkpoints import last_whole_checkpoint
+
+    args, model_args = recipe.training_args, recipe.model_args
+    resume = args.resume_from_checkpoint or last_whole_checkpoint(args.output_dir)
+    trainer.train(resume_from_checkpoint=resume)
+    trainer.save_model(args.output_dir)
+    trainer.accelerator.wait_for_everyone()
+    if trainer.is_world_process_zero():
+        recorder.parents.insert(
+            0, describe_parent(model_args.model_name_or_path, role="base", revision=model_args.model_revision)
+        )
+        recorder.seeds["seed"] = args.seed
+        recorder.use_trainer(trainer)
+        recipe.write_resolved(args.output_dir)
+        recorder.write()
+        create_model_card(args.output_dir)
+    trainer.accelerator.wait_for_everyone()
+    trainer.accelerator.end_training()
