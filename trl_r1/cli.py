@@ -54,7 +54,7 @@ def _print_help() -> None:
     for name, meaning in {**COMMANDS, **SCRIPTS}.items():
         table.add_row(name, meaning)
     console = Console()
-    console.print("usage: trl-r1 COMMAND [options]\n", highlight=False)
+    console.print("usage: trl-r1 COMMAND [options]\n", highlight=False, markup=False)
     console.print(table)
     console.print("\ntrl-r1 COMMAND --help shows a command's options.", highlight=False)
 
