@@ -1,0 +1,20 @@
+"""One `generate(prompts, params, engine)` for every engine."""
+
+from trl_r1.generation.transformers_engine import TransformersEngine
+from trl_r1.generation.types import (
+    Completion,
+    GenerationEngine,
+    GenerationSummary,
+    SamplingParameters,
+    generate,
+)
+
+
+__all__ = [
+    "Completion",
+    "GenerationEngine",
+    "GenerationSummary",
+    "SamplingParameters",
+    "TransformersEngine",
+    "generate",
+]
