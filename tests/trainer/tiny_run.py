@@ -6,7 +6,6 @@ log rows go to `output_dir/result.pt` when training ends, so a killed run leaves
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys

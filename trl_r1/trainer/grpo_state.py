@@ -1,0 +1,143 @@
+"""What a checkpoint of GRPO needs beside what TRL 1.16 and the Trainer save.
+
+Missing there (each with a test): the count of micro-batches and the rollout they are cut from, when a checkpoint falls
+inside a rollout that serves several steps; the reference model after its first refresh; the prompt order of a later
+epoch; the metrics gathered since the last log row.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from accelerate.utils import DistributedType
+from safetensors.torch import load_model, save_model
+from torch.utils.data import Sampler
+from transformers import TrainerState
+from trl.trainer.utils import RepeatSampler
+
+from trl_r1.errors import RecordError
+
+
+if TYPE_CHECKING:
+    from trl_r1.trainer.grpo_trainer import R1GRPOTrainer
+
+
+REFERENCE_NAME = "reference_model.safetensors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GRPOState:
+    """
+    State of one process between two optimiser steps.
+
+    Args:
+        step (`int`):
+            Micro-batches so far; the next rollout is due when it is a multiple of those a rollout is used for.
+        num_processes (`int`):
+            Processes that trained; each has a file of its own.
+        rollout (`list[dict[str, Any]]` or `None`):
+            Micro-batches of the rollout in use, `None` when the next step starts a new one.
+        metrics (`dict[str, list[float]]`):
+            Values gathered since the last log row.
+    """
+
+    step: int
+    num_processes: int
+    rollout: list[dict[str, Any]] | None
+    metrics: dict[str, list[float]]
+
+    @classmethod
+    def capture(cls, trainer: R1GRPOTrainer) -> GRPOState:
+        """Read the state off a trainer that has just made an optimiser step."""
+        uses = (trainer.args.steps_per_generation or 1) * trainer.num_iterations
+        return cls(
+            step=trainer._step,
+            num_processes=trainer.args.world_size,
+            rollout=trainer._buffered_inputs if trainer._step % uses else None,
+            metrics=dict(trainer._metrics["train"]),
+        )
+
+    def save(self, folder: str | Path, process_index: int) -> None:
+        """Write the file of process `process_index`, which holds its own rows, into a checkpoint folder."""
+        torch.save(asdict(self), _state_path(folder, process_index))
+
+    @classmethod
+    def load(cls, folder: str | Path, process_index: int, num_processes: int) -> GRPOState:
+        """
+        Read the file that process `process_index` of `num_processes` wrote.
+
+        Raises:
+            [`RecordError`]: when it is missing, or when another number of processes left a rollout half used.
+        """
+        own, first = _state_path(folder, process_index), _state_path(folder, 0)
+        path = own if own.is_file() else first  # more processes than before: all but `rollout` is the same in each
+        if not path.is_file():
+            raise RecordError(
+                f"resume_from_checkpoint={folder}: no {path.name}; R1GRPOTrainer did not write this checkpoint, "
+                "load its weights by model_name_or_path instead"
+            )
+        state = cls(**torch.load(path, map_location="cpu", weights_only=True))
+        if state.num_processes != num_processes and state.rollout is not None:
+            raise RecordError(
+                f"resume_from_checkpoint={folder}: written by {state.num_processes} processes inside a rollout, this "
+                f"run has {num_processes}; start {state.num_processes} processes, or resume from a checkpoint whose "
+                "step is a multiple of steps_per_generation * num_iterations / gradient_accumulation_steps"
+            )
+        return state
+
+    def restore(self, trainer: R1GRPOTrainer) -> None:
+        """Put the state into a trainer."""
+        trainer._step = self.step
+        trainer._metrics["train"] = defaultdict(list, self.metrics)
+        if self.rollout is not None:
+            device = trainer.accelerator.device
+            rollout: Any = [_to_device(batch, device) for batch in self.rollout]
+            trainer._buffered_inputs = rollout
+
+
+def restore_epoch(sampler: Sampler[int], state: TrainerState) -> None:
+    """Draw the orders of the epochs already trained: TRL's sampler starts with the first epoch's in each process."""
+    if isinstance(sampler, RepeatSampler) and sampler.shuffle:
+        for _ in range(int(state.epoch or 0)):
+            torch.randperm(sampler.num_samples, generator=sampler.generator)
+
+
+def save_reference(trainer: R1GRPOTrainer, folder: Path) -> None:
+    """Write the reference model into a checkpoint folder. Only where every process holds it whole (not sharded)."""
+    if trainer.args.should_save and not _is_sharded(trainer):
+        save_model(trainer.accelerator.unwrap_model(trainer.ref_model), str(folder / REFERENCE_NAME))
+
+
+def load_reference(trainer: R1GRPOTrainer, folder: str | Path) -> None:
+    """
+    Read the reference model that was in use at a checkpoint.
+
+    Raises:
+        [`RecordError`]: when the checkpoint lacks it; TRL would measure the KL against the initial policy.
+    """
+    path = Path(folder) / REFERENCE_NAME
+    if not path.is_file() or _is_sharded(trainer):
+        raise RecordError(
+            f"resume_from_checkpoint={folder}: sync_ref_model is on and {REFERENCE_NAME} is missing or the reference "
+            "is sharded (ZeRO-3, FSDP), which is not supported; start a new run from the checkpoint's weights"
+        )
+    load_model(trainer.accelerator.unwrap_model(trainer.ref_model), str(path))
+
+
+def _is_sharded(trainer: R1GRPOTrainer) -> bool:
+    plugin = trainer.accelerator.state.deepspeed_plugin
+    return trainer.accelerator.distributed_type == DistributedType.FSDP or (
+        plugin is not None and plugin.zero_stage == 3
+    )
+
+
+def _state_path(folder: str | Path, process_index: int) -> Path:
+    return Path(folder) / f"grpo_state_{process_index}.pt"
+
+
+def _to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    return {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in batch.items()}
