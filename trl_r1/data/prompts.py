@@ -1,0 +1,184 @@
+"""Prompts for reinforcement learning, rejection sampling and evaluation: checked, rendered, counted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from trl_r1.data.mixture import RawSource, load_sources
+from trl_r1.data.rendering import Prompt, PromptRenderer
+from trl_r1.data.rows import PromptData, check_column, first_rows, join_parts, keep_rows, map_rows, set_column
+from trl_r1.errors import DataError
+
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+    from trl import DatasetMixtureConfig
+
+    from trl_r1.script_arguments import R1ScriptArguments
+
+logger = logging.getLogger(__name__)
+
+REASONING = "reasoning"  # the reward_type of rows that a gold answer decides; what a row without the column is
+RESERVED_COLUMNS = ("prompts", "completions", "trainer_state", "log_extra", "log_metric")  # TRL gives rewards these
+
+
+def load_prompts(
+    script_args: R1ScriptArguments,
+    dataset_args: DatasetMixtureConfig | None,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
+    system_prompt: str | None = None,
+) -> PromptData:
+    """
+    Load the prompts of a stage.
+
+    Rows come with a problem (`dataset_prompt_column`) or with a ready `prompt` in one of TRL's formats. Rows that
+    cannot be used (no prompt, no gold answer although the row is a reasoning row, a gold answer no verifier could ever
+    confirm) are dropped and counted.
+
+    Args:
+        script_args ([`R1ScriptArguments`]):
+            Dataset, columns, template and response format.
+        dataset_args ([`~trl.DatasetMixtureConfig`], *optional*):
+            A mixture instead of one dataset.
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
+            The policy's.
+        chat_template_kwargs (`Mapping[str, Any]`, *optional*):
+            As the trainer will give them to the chat template.
+        system_prompt (`str`, *optional*):
+            First message of every chat.
+
+    Returns:
+        [`PromptData`]: columns `prompt`, `problem`, `solution`, `prompt_tail`, `response_format`, and the row's own.
+
+    Raises:
+        [`DataError`]: when the data cannot be read, lacks a column, is empty, or no row can be used.
+        [`TemplateError`]: when prompts cannot be rendered.
+    """
+    renderer = PromptRenderer(
+        tokenizer, script_args.prompt_template, script_args.response_format, chat_template_kwargs, system_prompt
+    )
+    raw = load_sources(script_args, dataset_args)
+    columns = (script_args.dataset_prompt_column, script_args.dataset_solution_column)
+    prepared = [prepare_prompts(source, renderer, *columns) for source in raw]
+    parts = first_rows([dataset for dataset, _ in prepared], script_args.max_train_rows)
+    return PromptData(dataset=join_parts(parts), sources=describe_sources(raw, prepared, parts))
+
+
+def describe_sources(
+    raw: Sequence[RawSource], prepared: Sequence[tuple[Dataset, dict[str, int]]], parts: Sequence[Dataset]
+) -> list[Any]:
+    """Entries for `stage.json`; rows cut by `max_train_rows` are counted beside the unusable ones."""
+    described = []
+    for source, (usable, dropped), part in zip(raw, prepared, parts, strict=True):
+        beyond = len(usable) - len(part)
+        counts = {**dropped, "beyond_max_train_rows": beyond} if beyond else dropped
+        described.append(source.describe(len(part), counts))
+    return described
+
+
+def prepare_prompts(
+    source: RawSource, renderer: PromptRenderer, prompt_column: str, solution_column: str
+) -> tuple[Dataset, dict[str, int]]:
+    """
+    Check and render one dataset.
+
+    Returns:
+        `tuple[Dataset, dict[str, int]]`: the usable rows with the columns named in [`load_prompts`], and the dropped
+        rows by reason.
+
+    Raises:
+        [`DataError`]: when a column is missing or reserved, or no row can be used.
+    """
+    dataset = source.dataset
+    ready = prompt_column not in dataset.column_names and "prompt" in dataset.column_names
+    if not ready:
+        check_column(dataset, prompt_column, "dataset_prompt_column", source.name)
+    _check_reserved(dataset, source.name)
+    _check_solutions_present(dataset, solution_column, source.name)
+    column = "prompt" if ready else prompt_column
+    gold_problems = _gold_problems(dataset, solution_column, source.name)
+
+    def judge(row: dict[str, Any]) -> str | None:
+        if not _usable_prompt(row[column]):
+            return "prompt_missing"
+        if not _is_reasoning(row):
+            return None
+        gold = gold_text(row[solution_column])
+        if gold is None or not gold.strip():
+            return "gold_missing"
+        return "gold_unusable" if gold in gold_problems else None
+
+    dataset, dropped = keep_rows(dataset, map_rows(dataset, judge), source.name)
+    prompts = [row[column] if ready else renderer.to_prompt(row[column]) for row in dataset]
+    tails = [renderer.tail_of(prompt) if ready else renderer.prompt_tail for prompt in prompts]
+    problems = [problem_of(row[column]) for row in dataset]
+    golds = [gold_text(row.get(solution_column)) for row in dataset]
+    columns: dict[str, list[Any]] = {
+        "prompt": prompts,
+        "problem": problems,
+        "solution": golds,
+        "prompt_tail": tails,
+        "response_format": [renderer.response_format] * len(prompts),
+    }
+    for name, values in columns.items():
+        dataset = set_column(dataset, name, values)
+    return dataset, dropped
+
+
+def problem_of(prompt: Prompt) -> str:
+    """The question itself: the text, or the last message of a chat."""
+    return prompt if isinstance(prompt, str) else str(prompt[-1]["content"])
+
+
+def gold_text(gold: Any) -> str | None:
+    """A gold answer as text: numbers are written out, what cannot be an answer is `None`."""
+    if isinstance(gold, bool) or not isinstance(gold, (str, int, float)):
+        return None
+    return str(gold)
+
+
+def _usable_prompt(prompt: Any) -> bool:
+    if isinstance(prompt, str):
+        return bool(prompt.strip())
+    if not isinstance(prompt, list) or not prompt:
+        return False
+    last = prompt[-1]
+    if not isinstance(last, Mapping) or last.get("role") == "assistant":
+        return False
+    return isinstance(last.get("content"), str) and bool(last["content"].strip())
+
+
+def _check_reserved(dataset: Dataset, source: str) -> None:
+    taken = [name for name in RESERVED_COLUMNS if name in dataset.column_names]
+    if taken:
+        raise DataError(f"dataset: column {taken[0]!r} of {source!r} has a name TRL gives to rewards; rename it")
+
+
+def _check_solutions_present(dataset: Dataset, column: str, source: str) -> None:
+    """A dataset may do without gold answers only when each of its rows says that none decides."""
+    if column in dataset.column_names:
+        return
+    kinds = set(dataset["reward_type"]) if "reward_type" in dataset.column_names else {None}
+    if kinds & {None, REASONING}:
+        check_column(dataset, column, "dataset_solution_column", source)
+
+
+def _gold_problems(dataset: Dataset, column: str, source: str) -> dict[str, str]:
+    """Unusable gold answers of the rows that one decides, and why; the first is logged."""
+    from trl_r1.verifiers import check_golds
+
+    texts = [gold_text(row[column]) for row in dataset if _is_reasoning(row)] if column in dataset.column_names else []
+    golds = list(dict.fromkeys(text for text in texts if text is not None and text.strip()))
+    problems = {gold: reason for gold, reason in zip(golds, check_golds(golds), strict=True) if reason is not None}
+    for gold, reason in list(problems.items())[:1]:
+        logger.warning("%s: %d gold answers are unusable, such as %r: %s", source, len(problems), gold, reason)
+    return problems
+
+
+def _is_reasoning(row: Mapping[str, Any]) -> bool:
+    return (row.get("reward_type") or REASONING) == REASONING
