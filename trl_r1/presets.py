@@ -94,6 +94,24 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     },
 }
 
+# Published settings of the stages that are no reinforcement learning, for comparison (Nature supplement, B.3-B.4).
+PUBLISHED: Final[dict[str, dict[str, Any]]] = {
+    "sft": {
+        "learning_rate": 5.0e-5,  # cold start and 800k SFT; distillation 2e-5 to 1e-4 by student
+        "lr_scheduler_type": "cosine_with_min_lr",
+        "lr_scheduler_kwargs": {"min_lr": 5.0e-6},
+        "num_train_epochs": 2,  # "two" in version 1, "2-3" in version 2
+        "max_length": 32_768,
+        "rows_per_step": 128,  # 64 for distillation
+    },
+    "reward_model": {
+        "learning_rate": 6.0e-6,
+        "num_train_epochs": 1,
+        "max_length": 8_192,
+        "rows_per_step": 256,
+    },
+}
+
 # A line the user writes also overrules these lines of a preset, which would otherwise win silently or clash.
 _OVERRULED: Final[dict[str, tuple[str, ...]]] = {
     "num_train_epochs": ("max_steps",),
