@@ -1,4 +1,4 @@
-"""R1GRPOTrainer against GRPOTrainer: the same training by default, and rows no reward can judge left out on request."""
+"""R1GRPOTrainer against GRPOTrainer: the same training by default; rows no reward can judge left out on request."""
 
 import math
 
