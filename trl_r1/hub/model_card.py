@@ -1,0 +1,193 @@
+"""The model card of a checkpoint, written from the records of its stage, its ancestors and its evaluations."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trl_r1.errors import RecordError
+from trl_r1.hub import card_tables
+from trl_r1.hub.lineage import Lineage
+from trl_r1.hub.usage import cite, describe_usage
+from trl_r1.stage_record import StageRecord, read_stage_record, weight_files
+
+
+if TYPE_CHECKING:
+    from huggingface_hub import ModelCardData
+
+CARD_NAME = "README.md"
+PIPELINE_TAGS = {"reward_model": "text-classification"}
+SUMMARIES = {
+    "grpo": "A policy trained by group relative policy optimisation (GRPO) with trl_r1, which follows DeepSeek-R1.",
+    "sft": "A policy made by supervised fine-tuning with trl_r1, which follows DeepSeek-R1.",
+    "reward_model": "A preference reward model trained with trl_r1.",
+    "script": "A model made by a Python file of a trl_r1 pipeline.",
+}
+
+
+def create_model_card(
+    folder: str | Path,
+    *,
+    evaluations: Sequence[Mapping[str, Any]] = (),
+    license: str | None = None,
+    verify_weights: bool = True,
+) -> str:
+    """
+    Write the card (`README.md`) of a checkpoint.
+
+    The text depends on the records alone: the same records give the same card.
+
+    Args:
+        folder (`str` or `Path`):
+            Folder of the checkpoint, with its `stage.json`.
+        evaluations (`Sequence[Mapping]`, *optional*):
+            Evaluation records; those of other checkpoints are left out.
+        license (`str`, *optional*):
+            Licence of the weights as the Hub spells it, such as `"apache-2.0"`. Left out unless given: it is the
+            owner's to choose.
+        verify_weights (`bool`, *optional*, defaults to `True`):
+            Whether to check that every ancestor still holds the weights its child was made from.
+
+    Returns:
+        `str`: the card.
+
+    Raises:
+        [`RecordError`]: when a record of the checkpoint or of an ancestor is missing, damaged or contradicted.
+    """
+    import jinja2
+
+    folder = Path(folder)
+    lineage = Lineage.from_folder(folder, verify_weights=verify_weights)
+    record = lineage.root.record
+    assert record is not None  # the root was read from a record
+    measured = card_tables.evaluations_of(folder, evaluations)
+    source = (files("trl_r1") / "templates" / "model_card.md").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    )
+    text = environment.from_string(source).render(
+        card_data=_metadata(lineage, record, measured, license).to_yaml().strip(),
+        name=record.stage,
+        summary=SUMMARIES[record.kind],
+        lineage=list(card_tables.lineage_lines(lineage)),
+        mermaid=lineage.to_mermaid() if lineage.edges else "",
+        results=card_tables.result_rows(measured),
+        result_notes=list(card_tables.result_notes(measured)),
+        data=card_tables.data_rows(record),
+        rewards=card_tables.reward_rows(record),
+        training=card_tables.training_rows(record),
+        usage=describe_usage(record),
+        command=shlex.join(record.command),
+        reproduction=list(_reproduction(record)),
+        config=_config_yaml(record),
+        notes=record.notes,
+        citation=cite(record),
+    )
+    _write_text(folder / CARD_NAME, text)
+    return text
+
+
+def create_model_cards(pipeline_folder: str | Path) -> list[Path]:
+    """
+    Write the card of every checkpoint of a pipeline, with all that its evaluation stages measured.
+
+    Args:
+        pipeline_folder (`str` or `Path`):
+            Folder that holds the stages' folders, and `pipeline.json` with the licence if one was named.
+
+    Returns:
+        `list[Path]`: the cards.
+
+    Raises:
+        [`RecordError`]: as [`create_model_card`].
+    """
+    stages = [path.parent for path in sorted(Path(pipeline_folder).rglob("stage.json"))]
+    records = {folder: read_stage_record(folder) for folder in stages}
+    evaluations = [entry for record in records.values() for entry in record.evaluations]
+    checkpoints = [
+        folder for folder, record in records.items() if record.kind in SUMMARIES and any(weight_files(folder))
+    ]
+    license = _pipeline_license(Path(pipeline_folder))
+    for folder in checkpoints:
+        create_model_card(folder, evaluations=evaluations, license=license)
+    return [folder / CARD_NAME for folder in checkpoints]
+
+
+def _pipeline_license(folder: Path) -> str | None:
+    path = folder / "pipeline.json"
+    if not path.is_file():
+        return None
+    try:
+        license = json.loads(path.read_text(encoding="utf-8")).get("license")
+        return str(license) if license else None
+    except (ValueError, AttributeError) as error:
+        raise RecordError(f"{path}: damaged ({error}); run the pipeline again") from error
+
+
+def _metadata(
+    lineage: Lineage, record: StageRecord, evaluations: Sequence[Mapping[str, Any]], license: str | None
+) -> ModelCardData:
+    """What the Hub reads: the card's YAML header."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    results = [
+        EvalResult(
+            task_type="text-generation",
+            dataset_name=str(entry["suite"]),
+            dataset_type=str(entry.get("dataset") or entry["suite"]),
+            metric_type=name,
+            metric_name=f"{name} ({entry['mode']})",
+            metric_value=measured["value"],
+            metric_args={key: measured[key] for key in ("n", "low", "high") if measured.get(key) is not None},
+        )
+        for entry in evaluations
+        for name, measured in entry["metrics"].items()
+    ]
+    hub_data = [source.source for source in record.data if _is_hub_id(source.source)]
+    return ModelCardData(
+        base_model=lineage.hub_models("base") or None,
+        datasets=hub_data or None,
+        license=license,
+        library_name="transformers",
+        pipeline_tag=PIPELINE_TAGS.get(record.kind, "text-generation"),
+        tags=["trl_r1", *([] if record.kind == "script" else ["trl", record.kind.replace("_", "-")])],
+        model_name=record.stage if results else None,
+        eval_results=results or None,
+    )
+
+
+def _is_hub_id(source: str) -> bool:
+    return source.count("/") == 1 and not source.startswith((".", "/", "~")) and not Path(source).exists()
+
+
+def _reproduction(record: StageRecord) -> Iterator[str]:
+    """What beside the command decides the result."""
+    if record.seeds:
+        yield "seeds: " + ", ".join(f"{name} {value}" for name, value in sorted(record.seeds.items()))
+    yield "versions: " + ", ".join(f"{name} {value}" for name, value in sorted(record.versions.items()))
+    hardware = ", ".join(f"{name} {value}" for name, value in sorted(record.hardware.items()))
+    yield f"took {record.seconds:.0f} s ({record.cpu_seconds:.0f} s of CPU) on {hardware}, finished {record.finished}"
+    for name, digest in sorted(record.template.items()):
+        yield f"{name.replace('_', ' ')}: sha256 `{digest[:16]}`"
+    for artefact in record.artefacts:
+        if artefact.path.endswith((".safetensors", ".bin")):
+            yield f"`{artefact.path}`: {artefact.size} bytes, sha256 `{artefact.sha256[:16]}`"
+
+
+def _config_yaml(record: StageRecord) -> str:
+    import yaml
+
+    if not record.config:
+        return ""
+    return yaml.safe_dump(record.config, sort_keys=True, allow_unicode=True, width=100).strip()
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old one or the whole new one."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
