@@ -1,19 +1,30 @@
 """Data in: prompts, SFT rows, preference pairs. Data out: what a teacher's samples leave after rejection."""
 
+from trl_r1.data.cold_start import build_cold_start, summarise_answer
+from trl_r1.data.filters import RejectionFilters
+from trl_r1.data.functions import load_function
+from trl_r1.data.judging import JudgedSample, judge_samples
 from trl_r1.data.mixture import RawSource, load_source, load_sources
 from trl_r1.data.preferences import load_preferences
 from trl_r1.data.prompts import load_prompts, prepare_prompts
-from trl_r1.data.rendering import PromptRenderer
+from trl_r1.data.rejection_sampling import RejectionResult, rejection_sample
+from trl_r1.data.rendering import PromptRenderer, render_text
 from trl_r1.data.rows import PromptData, check_batch, fingerprint_rows, read_jsonl, write_jsonl
 from trl_r1.data.sft import load_sft
 
 
 __all__ = [
+    "JudgedSample",
     "PromptData",
     "PromptRenderer",
     "RawSource",
+    "RejectionFilters",
+    "RejectionResult",
+    "build_cold_start",
     "check_batch",
     "fingerprint_rows",
+    "judge_samples",
+    "load_function",
     "load_preferences",
     "load_prompts",
     "load_sft",
@@ -21,5 +32,8 @@ __all__ = [
     "load_sources",
     "prepare_prompts",
     "read_jsonl",
+    "rejection_sample",
+    "render_text",
+    "summarise_answer",
     "write_jsonl",
 ]

@@ -22,6 +22,17 @@ Message = Mapping[str, Any]
 Prompt = str | Sequence[Message]
 
 
+def render_text(prompt: Prompt, tokenizer: Any, chat_template_kwargs: Mapping[str, Any] | None = None) -> str:
+    """What the policy reads: text as it is, messages through the chat template with its generation prompt."""
+    if isinstance(prompt, str):
+        return prompt
+    messages = [dict(message) for message in prompt]
+    text: str = tokenizer.apply_chat_template(
+        messages, tokenize=False, add_generation_prompt=True, **(chat_template_kwargs or {})
+    )
+    return text
+
+
 class PromptRenderer:
     """
     Shows a problem to the policy: through a plain-text template, or as a chat.
@@ -71,15 +82,7 @@ class PromptRenderer:
 
     def to_text(self, prompt: Prompt) -> str:
         """What the policy reads: a prompt with the chat template applied."""
-        if isinstance(prompt, str):
-            return prompt
-        text: str = self.tokenizer.apply_chat_template(
-            [dict(message) for message in prompt],
-            tokenize=False,
-            add_generation_prompt=True,
-            **self.chat_template_kwargs,
-        )
-        return text
+        return render_text(prompt, self.tokenizer, self.chat_template_kwargs)
 
     def tail_of(self, prompt: Prompt) -> str:
         """The end of a ready-made prompt that belongs to the response."""

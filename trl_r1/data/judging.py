@@ -1,0 +1,100 @@
+"""Completions with their verdicts: what rejection sampling filters by and evaluation counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trl_r1.chat_template import ParsedCompletion, prefill_of
+from trl_r1.generation import Completion
+from trl_r1.rewards.completions import parse_completions
+from trl_r1.verifiers import Judgement, Verdict, verify_math_batch
+
+
+VERIFIED_AT_ONCE = 1024  # answers a batch of the verifier, whose deadline is for the batch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedSample:
+    """
+    One completion, parsed and judged.
+
+    Args:
+        row (`Mapping[str, Any]`):
+            The question, as [`load_prompts`] prepared it.
+        sample_index (`int`):
+            Number of the completion among those of its question.
+        text (`str`):
+            The response: what the prompt prefilled of it, then the completion.
+        parsed (`ParsedCompletion`):
+            Reasoning, answer and defects.
+        judgement (`Judgement` or `None`):
+            Verdict and reason; `None` when the question has no gold answer.
+        completion ([`Completion`]):
+            As generated.
+    """
+
+    row: Mapping[str, Any]
+    sample_index: int
+    text: str
+    parsed: ParsedCompletion
+    judgement: Judgement | None
+    completion: Completion
+
+    @property
+    def correct(self) -> bool | None:
+        """Right or wrong; `None` without a gold answer, or when it could not be decided."""
+        if self.judgement is None or self.judgement.verdict is Verdict.UNDECIDABLE:
+            return None
+        return self.judgement.verdict is Verdict.CORRECT
+
+
+def judge_samples(
+    rows: Sequence[Mapping[str, Any]], groups: Sequence[Sequence[Completion]], prefill: str = ""
+) -> list[JudgedSample]:
+    """
+    Parse and verify completions as the accuracy reward does: the same parser, the same verifier.
+
+    Args:
+        rows (`Sequence[Mapping[str, Any]]`):
+            Questions, with `prompt_tail`, `response_format` and `solution`.
+        groups (`Sequence[Sequence[Completion]]`):
+            Completions of each question.
+        prefill (`str`, *optional*):
+            Text put in the policy's mouth after the prompt; part of the response.
+
+    Returns:
+        `list[JudgedSample]`: by question, then by sample.
+    """
+    flat = [
+        (row, index, completion)
+        for row, group in zip(rows, groups, strict=True)
+        for index, completion in enumerate(group)
+    ]
+    texts = [response_text(row, prefill, completion.text) for row, _, completion in flat]
+    parsed = parse_completions(texts, None, [row.get("response_format") for row, _, _ in flat])
+    judgements = judge_answers(parsed, [row.get("solution") for row, _, _ in flat])
+    return [
+        JudgedSample(row=row, sample_index=index, text=text, parsed=read, judgement=judgement, completion=completion)
+        for (row, index, completion), text, read, judgement in zip(flat, texts, parsed, judgements, strict=True)
+    ]
+
+
+def response_text(row: Mapping[str, Any], prefill: str, completion: str) -> str:
+    """The whole response: what the prompt's tail opened of it, the prefill, and what the policy wrote."""
+    begun = f"{prefill_of(row.get('prompt_tail') or '')}{prefill}"
+    spaced = begun and not begun[-1].isspace() and not completion[:1].isspace()
+    return begun + (" " if spaced else "") + completion
+
+
+def judge_answers(parsed: Sequence[ParsedCompletion], golds: Sequence[str | None]) -> list[Judgement | None]:
+    """Verdict on each answer; `None` where there is no gold answer."""
+    judged: list[Judgement | None] = [None] * len(parsed)
+    open_rows = [index for index, gold in enumerate(golds) if gold is not None]
+    for start in range(0, len(open_rows), VERIFIED_AT_ONCE):
+        batch = open_rows[start : start + VERIFIED_AT_ONCE]
+        pairs = [(parsed[index].answer or "", str(golds[index])) for index in batch]
+        for index, judgement in zip(batch, verify_math_batch(pairs), strict=True):
+            judged[index] = judgement
+    return judged
