@@ -112,11 +112,10 @@ class StageRecorder:
         return cls(kind=kind, output_dir=output_dir, config=recipe.resolved, command=command, stage=stage)
 
     def use_trainer(self, trainer: Any) -> None:
-        """Take the training curve, the final metrics and the processes from a finished trainer."""
-        self.history = [
-            {key: float(value) for key, value in entry.items() if isinstance(value, (int, float))}
-            for entry in trainer.state.log_history
-        ]
+        """Take the training curve, its last row and the processes from a finished trainer."""
+        from trl_r1.trainer.callbacks import training_history
+
+        self.history = training_history(trainer.state)
         if self.history:
             self.metrics.update({key: Measurement(value=value) for key, value in self.history[-1].items()})
         accelerator = trainer.accelerator

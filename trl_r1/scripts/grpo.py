@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from trl_r1.scripts.common import StageRecorder, run_script
+from trl_r1.stage_record import RewardUse
 
 
 if TYPE_CHECKING:
@@ -24,9 +25,14 @@ def train(recipe: Recipe) -> None:
 
     from trl_r1.data import check_batch, load_prompts
     from trl_r1.rewards import build_rewards, probe_rewards
-    from trl_r1.scripts.training import load_tokenizer, model_init_kwargs, template_hashes, train_and_record
+    from trl_r1.scripts.training import (
+        callbacks,
+        load_tokenizer,
+        model_init_kwargs,
+        template_hashes,
+        train_and_record,
+    )
     from trl_r1.trainer import R1GRPOTrainer
-    from trl_r1.trainer.callbacks import default_callbacks
 
     script_args, args, model_args = recipe.script_args, recipe.training_args, recipe.model_args
     recorder = StageRecorder.from_recipe("grpo", recipe, args.output_dir, script_args.stage_name)
@@ -44,11 +50,14 @@ def train(recipe: Recipe) -> None:
         processing_class=tokenizer,
         quantization_config=get_quantization_config(model_args),
         peft_config=get_peft_config(model_args),
-        callbacks=default_callbacks(),
+        callbacks=callbacks(),
     )
     recorder.data = prompts.sources
     weights = args.reward_weights or [1.0] * len(rewards)
-    recorder.rewards = [reward.describe(weight) for reward, weight in zip(rewards, weights, strict=True)]
+    recorder.rewards = [
+        RewardUse(name=reward.name, weight=weight, parameters=reward.parameters)
+        for reward, weight in zip(rewards, weights, strict=True)
+    ]
     recorder.template = template_hashes(recipe, tokenizer)
     train_and_record(trainer, recipe, recorder)
 

@@ -23,8 +23,13 @@ def train(recipe: Recipe) -> None:
     from trl import SFTTrainer, get_peft_config, get_quantization_config
 
     from trl_r1.data import check_batch, load_sft
-    from trl_r1.scripts.training import load_tokenizer, model_init_kwargs, template_hashes, train_and_record
-    from trl_r1.trainer.callbacks import default_callbacks
+    from trl_r1.scripts.training import (
+        callbacks,
+        load_tokenizer,
+        model_init_kwargs,
+        template_hashes,
+        train_and_record,
+    )
 
     script_args, args, model_args = recipe.script_args, recipe.training_args, recipe.model_args
     recorder = StageRecorder.from_recipe("sft", recipe, args.output_dir, script_args.stage_name)
@@ -39,7 +44,7 @@ def train(recipe: Recipe) -> None:
         processing_class=tokenizer,
         quantization_config=get_quantization_config(model_args),
         peft_config=get_peft_config(model_args),
-        callbacks=default_callbacks(),
+        callbacks=callbacks(),
     )
     recorder.data = data.sources
     recorder.template = template_hashes(recipe, tokenizer)

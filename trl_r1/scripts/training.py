@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trl_r1.chat_template import load_template, template_hash
@@ -11,7 +12,7 @@ from trl_r1.stage_record import describe_parent
 
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase, Trainer
+    from transformers import PreTrainedTokenizerBase, Trainer, TrainerCallback
     from trl import ModelConfig
 
     from trl_r1.recipe import Recipe
@@ -62,6 +63,13 @@ def template_hashes(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> dict[
     return hashes
 
 
+def callbacks() -> list[TrainerCallback]:
+    """Whole checkpoints, and progress for whoever watches from outside."""
+    from trl_r1.trainer.callbacks import ProgressFileCallback, WholeCheckpointCallback
+
+    return [WholeCheckpointCallback(), ProgressFileCallback()]
+
+
 def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) -> None:
     """
     Train from the last whole checkpoint if there is one, save, and write record and card, in that order.
@@ -69,17 +77,18 @@ def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) 
     A folder that holds `stage.json` is therefore always complete.
     """
     from trl_r1.hub.model_card import create_model_card
-    from trl_r1.trainer.callbacks.checkpoints import last_whole_checkpoint
+    from trl_r1.trainer.callbacks import train_or_resume
 
     args, model_args = recipe.training_args, recipe.model_args
-    resume = args.resume_from_checkpoint or last_whole_checkpoint(args.output_dir)
-    trainer.train(resume_from_checkpoint=resume)
+    if args.resume_from_checkpoint:
+        trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
+    else:
+        train_or_resume(trainer)
     trainer.save_model(args.output_dir)
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
-        recorder.parents.insert(
-            0, describe_parent(model_args.model_name_or_path, role="base", revision=model_args.model_revision)
-        )
+        base = describe_parent(model_args.model_name_or_path, role="base", revision=local_revision(model_args))
+        recorder.parents.insert(0, base)
         recorder.seeds["seed"] = args.seed
         recorder.use_trainer(trainer)
         recipe.write_resolved(args.output_dir)
@@ -87,3 +96,8 @@ def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) 
         create_model_card(args.output_dir)
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()
+
+
+def local_revision(model_args: ModelConfig) -> str | None:
+    """The revision of a Hub model; a local folder has none."""
+    return None if Path(str(model_args.model_name_or_path)).is_dir() else str(model_args.model_revision)
