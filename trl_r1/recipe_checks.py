@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from trl_r1.recipe_yaml import find_recipe
 
 
 TRAINING_VERBS: Final = ("grpo", "sft", "reward_model")
+_OUTPUT: Final = re.compile(r"^output_dir:\s*['\"]?([^\s'\"#]+)", re.MULTILINE)
 HEADER: Final = re.compile(r"(?:trl-r1\s+|trl_r1\.scripts\.)(\w+)\s+--config\s+(\S+)")
 
 
@@ -152,15 +154,15 @@ def _rollout(context: RecipeContext) -> Iterator[str]:
         return  # reported already
     steps = values["steps_per_generation"] or values["gradient_accumulation_steps"]
     rollout = values["generation_batch_size"]
-    if rollout is not None and batch > 0 and rollout % batch:
-        yield f"generation_batch_size: {rollout} is no multiple of {batch}, the batch of all processes; make it one"
     if rollout is None and batch * steps % generations:
         yield (
             f"num_generations: {generations} does not divide a rollout of {batch * steps} completions "
             f"(per_device_train_batch_size {values['per_device_train_batch_size']} x {context.processes} processes x "
             f"{steps} steps a rollout); set `prompts_per_step` and leave the rest out"
         )
-    if rollout is not None and rollout % generations:
+    if rollout is not None and batch > 0 and rollout % batch:
+        yield f"generation_batch_size: {rollout} is no multiple of {batch}, the batch of all processes; make it one"
+    elif rollout is not None and rollout % generations:
         yield f"generation_batch_size: {rollout} is no multiple of num_generations {generations}; make it one"
 
 
@@ -249,6 +251,9 @@ def _unknown(where: str, entry: Mapping[str, Any], known: Collection[str]) -> It
 
 
 def _processes(context: RecipeContext) -> Iterator[str]:
+    if context.processes > 1 and "RANK" not in os.environ:
+        yield f"WORLD_SIZE: {context.processes} in the environment, but no launcher started this process; unset it"
+        return
     expected = context.values["expected_processes"]
     if expected is not None and expected != context.processes:
         yield (
@@ -281,14 +286,14 @@ def _looks_local(path: str) -> bool:
 
 
 def _how_to_make(path: str, folder: Path | None) -> str:
-    """The command of the neighbouring recipe whose output holds `path`."""
-    wanted = Path(path)
+    """The command of the neighbouring recipe whose output holds `path`, a stage rather than its whole pipeline."""
+    makers = {}
     for recipe in sorted(folder.glob("*.yaml")) if folder else []:
         text = recipe.read_text(encoding="utf-8", errors="replace")
-        output = re.search(r"^output_dir:\s*['\"]?([^\s'\"#]+)", text, re.MULTILINE)
-        header = HEADER.search(text)
-        if output and header and wanted.is_relative_to(output.group(1)):
-            return f"run `trl-r1 {header.group(1)} --config {header.group(2)}` first"
-        if output and "\nstages:" in text and wanted.is_relative_to(output.group(1)):
-            return f"run `trl-r1 run {recipe}` first"
-    return "check the path, or run the stage that writes it first"
+        output, header = _OUTPUT.search(text), HEADER.search(text)
+        if output and Path(path).is_relative_to(output.group(1)):
+            if "\nstages:" in text:
+                makers[output.group(1)] = f"run `trl-r1 run {recipe}` first"
+            elif header:
+                makers[output.group(1)] = f"run `trl-r1 {header.group(1)} --config {header.group(2)}` first"
+    return makers[max(makers, key=len)] if makers else "check the path, or run the stage that writes it first"

@@ -173,7 +173,7 @@ def _as_is(member: Any, value: Any) -> Any:
         return _dataset(origin, value)
     if origin is list and isinstance(value, list):
         return _items(get_args(member), value)
-    if isinstance(origin, type) and issubclass(origin, enum.Enum) and isinstance(value, str):
+    if (origin is Literal or _is_enum(origin)) and isinstance(value, str):
         return value  # the choices are checked after
     plain = {bool: bool, int: int, float: (int, float), str: str, dict: dict}.get(origin)
     if plain is None or not isinstance(value, plain) or (isinstance(value, bool) and origin is not bool):
@@ -231,12 +231,17 @@ def _members(hint: Any) -> list[Any]:
     return [hint]
 
 
+def _is_enum(member: Any) -> bool:
+    return isinstance(member, type) and issubclass(member, enum.Enum)
+
+
 def _enum_values(hint: Any) -> list[Any] | None:
     for member in _members(hint):
-        if isinstance(member, type) and issubclass(member, enum.Enum):
+        if _is_enum(member):
             return [item.value for item in member]
-        if get_origin(member) is Literal and len(_members(hint)) == 1:
-            return list(get_args(member))
+    members = [member for member in _members(hint) if member is not type(None)]
+    if members and all(get_origin(member) is Literal for member in members):
+        return [item for member in members for item in get_args(member)]
     return None
 
 
@@ -284,7 +289,7 @@ def _describe(members: Sequence[Any]) -> str:
         if origin is list and get_args(member)[:1] in ((float,), (int,)):
             names.append("a list of numbers")
         elif origin is not type(None):
-            names.append(_NAMES.get(origin, "a value a YAML file can hold"))
+            names.append("text" if _is_enum(origin) else _NAMES.get(origin, "a value a YAML file can hold"))
     return " or ".join(dict.fromkeys(names))
 
 

@@ -72,7 +72,7 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
         loader = _RecipeLoader(text)
         try:
             node = loader.get_single_node()
-            problems = list(_tree_problems(node, set())) if node else ["the file is empty; write `field: value` lines"]
+            problems = list(_node_problems(node)) if node else ["the file is empty; write `field: value` lines"]
             if problems:
                 raise RecipeError(problems, str(path))
             content = loader.construct_document(node)
@@ -86,9 +86,6 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
         raise RecipeError([f"not valid YAML ({error})"], str(path)) from error
     if not isinstance(content, dict):
         raise RecipeError([f"holds {_kind(content)}, not `field: value` lines"], str(path))
-    odd = [f"{key!r}: this key is not text; quote it" for key in content if not isinstance(key, str)]
-    if odd:
-        raise RecipeError(odd, str(path))
     return content
 
 
@@ -107,6 +104,14 @@ def _read_text(path: Path, shown: str) -> str:
         raise RecipeError([f"is not text (byte {error.start} is no UTF-8); give a YAML file"], shown) from error
     except OSError as error:
         raise RecipeError([f"cannot be read ({error.strerror or error})"], shown) from error
+
+
+def _node_problems(node: yaml.Node) -> Iterator[str]:
+    yield from _tree_problems(node, set())
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        # Checked here, since `1` and `on` are the same key once they are Python's 1 and True.
+        if isinstance(key, yaml.ScalarNode) and key.tag not in (_TAG + "str", _TAG + "merge"):
+            yield f"line {_line(key)}: the key {key.value} is not text; quote it"
 
 
 def _tree_problems(node: yaml.Node, seen: set[int]) -> Iterator[str]:
