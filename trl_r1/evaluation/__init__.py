@@ -1,0 +1,29 @@
+"""Measuring checkpoints: suites of questions, metrics of answers, intervals, and the comparison of two."""
+
+from trl_r1.evaluation.benchmarks import Checkpoint, EvaluationSuite, Mode
+from trl_r1.evaluation.compare import compare
+from trl_r1.evaluation.harness import evaluate_policy
+from trl_r1.evaluation.intervals import (
+    mean_interval,
+    measure_mean,
+    measure_rate,
+    paired_difference,
+    wilson_interval,
+)
+from trl_r1.evaluation.metrics import SampleMetric, resolve_metrics
+
+
+__all__ = [
+    "Checkpoint",
+    "EvaluationSuite",
+    "Mode",
+    "SampleMetric",
+    "compare",
+    "evaluate_policy",
+    "mean_interval",
+    "measure_mean",
+    "measure_rate",
+    "paired_difference",
+    "resolve_metrics",
+    "wilson_interval",
+]

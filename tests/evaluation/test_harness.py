@@ -1,0 +1,212 @@
+import json
+
+import pytest
+from scripted_engine import ScriptedEngine
+
+from trl_r1.data import read_jsonl
+from trl_r1.errors import DataError, R1Error
+from trl_r1.evaluation import Checkpoint, EvaluationSuite, Mode, compare, evaluate_policy, wilson_interval
+from trl_r1.generation import TransformersEngine
+from trl_r1.stage_record import Measurement, hash_weights
+
+
+QUESTIONS = [
+    {"problem": "what is a 4 plus b 5 ?", "solution": "9", "language": "en", "num_operations": 10},
+    {"problem": "a 1 加 b 2 得 几 ?", "solution": "3", "language": "zh", "num_operations": 2},
+    {"problem": "what is b 3 minus a 1 ?", "solution": "2", "language": "en", "num_operations": 2},
+    {"problem": "hello ?", "solution": None, "language": "en", "num_operations": 0, "reward_type": "helpful"},
+]
+ANSWERS = [
+    "<think> b 4 plus c 5 9 </think> <answer> 9 </answer>",
+    "<think> b 加 2 so 3 </think> <answer> 3 </answer>",
+    "<think> </think> <answer> 1 </answer>",
+    "<think> c </think> <answer> go away </answer>",
+]
+
+
+@pytest.fixture
+def plain(tmp_path):
+    path = tmp_path / "plain.txt"
+    path.write_text("user : {prompt} assistant :")
+    return str(path)
+
+
+@pytest.fixture
+def questions(tmp_path):
+    folder = tmp_path / "questions"
+    folder.mkdir()
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in QUESTIONS)
+    (folder / "test.jsonl").write_text(text, encoding="utf-8")
+    return str(folder)
+
+
+def evaluate(tokenizer, questions, plain, out, answers=ANSWERS, **fields):
+    suite = EvaluationSuite(
+        name="short", dataset_name=questions, group_by="num_operations", **{"modes": {"sampled": Mode()}, **fields}
+    )
+    engine = ScriptedEngine(tokenizer, answers)
+    records = evaluate_policy(engine, suite, Checkpoint(name="zero", path="no/where", prompt_template=plain), out)
+    return records, engine
+
+
+def test_the_record_holds_hand_computed_values(tokenizer, questions, plain, tmp_path):
+    [record], engine = evaluate(tokenizer, questions, plain, tmp_path)
+    assert engine.prompts[0] == "user : what is a 4 plus b 5 ? assistant :"
+    metrics = {name: Measurement(**values) for name, values in record["metrics"].items()}
+    assert (metrics["accuracy"].value, metrics["accuracy"].n) == (2 / 3, 3)
+    assert (metrics["accuracy"].low, metrics["accuracy"].high) == wilson_interval(2, 3)
+    assert (metrics["well_formed"].value, metrics["well_formed"].n) == (0.75, 4)
+    # Chains with words: "plus" (en), and "加" and "so" in a Chinese question; single letters are no words.
+    assert (metrics["mixed"].value, metrics["mixed"].n) == (0.5, 2)
+    assert metrics["language_consistency"].n == 2
+    assert metrics["language_consistency"].value == pytest.approx((1 + (1 / 1.5) / (1 / 1.5 + 1)) / 2)
+    assert metrics["chain_tokens"].value == (6 + 5 + 0 + 1) / 4
+    assert record["n"] == record["num_questions"] == 4
+    assert (record["undecidable"], record["truncated"]) == (0, 0)
+    assert record["interval_methods"]["accuracy"] == "wilson"
+
+
+def test_groups_are_in_order_and_leave_out_what_does_not_apply(tokenizer, questions, plain, tmp_path):
+    [record], _ = evaluate(tokenizer, questions, plain, tmp_path)
+    assert list(record["groups"]) == ["0", "2", "10"]
+    assert [record["groups"][value]["chain_tokens"]["value"] for value in ("0", "2", "10")] == [1.0, 2.5, 6.0]
+    assert "accuracy" not in record["groups"]["0"]
+    assert record["groups"]["2"]["accuracy"]["value"] == 0.5
+
+
+def test_the_record_freezes_the_protocol(tokenizer, questions, plain, tmp_path):
+    [record], _ = evaluate(tokenizer, questions, plain, tmp_path)
+    json.dumps(record)
+    assert (record["checkpoint"], record["path"], record["weights_sha256"]) == ("zero", "no/where", None)
+    assert (record["suite"], record["mode"], record["prompt_kind"], record["seed"]) == (
+        "short",
+        "sampled",
+        "plain",
+        42,
+    )
+    assert record["response_format"] == "r1_zero"
+    assert record["sampling"] == {
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "max_new_tokens": 256,
+        "num_samples": 1,
+        "seed": 42,
+        "batch_size": 256,
+    }
+    assert record["data"]["rows_kept"] == 4
+    assert {"trl", "transformers", "torch"} <= record["versions"].keys()
+    [changed], _ = evaluate(tokenizer, questions, "r1_zero", tmp_path)
+    assert changed["template_sha256"] != record["template_sha256"]
+    assert changed["data"]["fingerprint"] == record["data"]["fingerprint"]
+
+
+def test_every_answer_is_kept_with_its_verdict(tokenizer, questions, plain, tmp_path):
+    [record], _ = evaluate(tokenizer, questions, plain, tmp_path)
+    rows = read_jsonl(tmp_path / record["samples"])
+    assert [row["verdict"] for row in rows] == ["correct", "correct", "wrong", None]
+    assert [row["defects"] for row in rows] == [[], [], ["empty_reasoning"], []]
+    assert (rows[0]["reasoning"], rows[0]["answer"], rows[0]["group"]) == ("b 4 plus c 5 9", "9", "10")
+    assert "1 is not 2" in rows[2]["reason"]
+    assert rows[3]["metrics"]["accuracy"] is None
+
+
+def test_a_forced_chain_is_part_of_the_response(tokenizer, questions, plain, tmp_path):
+    modes = {"forced_chain": Mode(temperature=0, prefill="<think> b")}
+    answers = ["4 plus c 5 9 </think> <answer> 9 </answer>"] * 4
+    [record], engine = evaluate(tokenizer, questions, plain, tmp_path, answers, modes=modes)
+    assert engine.prompts[0].endswith("? assistant : <think> b")
+    row = read_jsonl(tmp_path / record["samples"])[0]
+    assert row["text"] == "<think> b 4 plus c 5 9 </think> <answer> 9 </answer>"
+    assert (row["defects"], row["prefill"]) == ([], "<think> b")
+    assert record["metrics"]["chain_tokens"]["value"] == 6
+    assert record["metrics"]["well_formed"]["value"] == 1.0
+
+
+def test_a_prefill_does_not_open_a_second_think_block(tokenizer, questions, tmp_path):
+    template = tmp_path / "prefilled.txt"
+    template.write_text("user : {prompt} assistant : <think>")
+    modes = {"forced_chain": Mode(temperature=0, prefill="<think> b")}
+    answers = ["4 plus c 5 9 </think> <answer> 9 </answer>"] * 4
+    [record], engine = evaluate(tokenizer, questions, str(template), tmp_path, answers, modes=modes)
+    assert engine.prompts[0].endswith("assistant : <think> b")
+    assert read_jsonl(tmp_path / record["samples"])[0]["defects"] == []
+
+
+def test_own_metrics_read_the_answer_alone(tokenizer, questions, plain, tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(
+        "def is_rude(answer):\n    return 'go away' in answer\n\n"
+        "def words(answer):\n    return len(answer.split())\n\n"
+        "def broken(answer):\n    return 'yes'\n"
+    )
+    metrics = ("accuracy", f"{file}:is_rude", f"{file}:words")
+    [record], _ = evaluate(tokenizer, questions, plain, tmp_path, metrics=metrics)
+    assert list(record["metrics"]) == ["accuracy", "is_rude", "words"]
+    assert (record["metrics"]["is_rude"]["value"], record["metrics"]["is_rude"]["n"]) == (0.25, 4)
+    assert record["metrics"]["words"]["value"] == (1 + 1 + 1 + 2) / 4
+    with pytest.raises(R1Error, match="broken returned 'yes'; it must return a bool"):
+        evaluate(tokenizer, questions, plain, tmp_path, metrics=(f"{file}:broken",))
+
+
+def test_missing_samples_refuse_the_score(tokenizer, questions, plain, tmp_path):
+    with pytest.raises(R1Error, match="3 of 4 completions came back"):
+        evaluate(tokenizer, questions, plain, tmp_path, ANSWERS[:3])
+    assert not list(tmp_path.glob("samples-*"))
+
+
+def test_a_missing_group_column_is_named(tokenizer, questions, plain, tmp_path):
+    suite = EvaluationSuite(name="short", dataset_name=questions, group_by="num_operation")
+    checkpoint = Checkpoint(name="zero", path="no/where", prompt_template=plain)
+    with pytest.raises(DataError, match=r"group_by: .*did you mean 'num_operations'"):
+        evaluate_policy(ScriptedEngine(tokenizer, ANSWERS), suite, checkpoint, tmp_path)
+
+
+def test_max_rows_asks_the_first(tokenizer, questions, plain, tmp_path):
+    [record], engine = evaluate(tokenizer, questions, plain, tmp_path, max_rows=2)
+    assert len(engine.prompts) == record["n"] == 2
+    assert record["data"]["dropped"] == {"beyond_max_rows": 2}
+
+
+def test_a_real_checkpoint_gives_the_same_record_twice(checkpoint, questions, tmp_path):
+    suite = EvaluationSuite(
+        name="short",
+        dataset_name=questions,
+        modes={"sampled": Mode(num_samples=3), "greedy": Mode(temperature=0), "forced": Mode(prefill="<think> b")},
+    )
+    described = Checkpoint(name="base", path=checkpoint)
+    runs = []
+    for name in ("first", "second"):
+        engine = described.load()
+        assert isinstance(engine, TransformersEngine)
+        runs.append(evaluate_policy(engine, suite, described, tmp_path / name, max_completion_length=8))
+    assert runs[0] == runs[1]
+    for record in runs[0]:
+        files = [(tmp_path / name / record["samples"]).read_text() for name in ("first", "second")]
+        assert files[0] == files[1]
+    assert [record["n"] for record in runs[0]] == [12, 4, 4]
+    assert runs[0][0]["num_questions"] == 4
+    assert runs[0][0]["weights_sha256"] == hash_weights(checkpoint)
+
+
+def test_two_checkpoints_are_compared_question_by_question(tokenizer, questions, plain, tmp_path):
+    better = [*ANSWERS[:2], "<think> b 3 minus 1 2 </think> <answer> 2 </answer>", ANSWERS[3]]
+    [before], _ = evaluate(tokenizer, questions, plain, tmp_path / "before")
+    [after], _ = evaluate(tokenizer, questions, plain, tmp_path / "after", better)
+    paths = [tmp_path / name / record["samples"] for name, record in (("before", before), ("after", after))]
+    result = compare(*paths)
+    accuracy = result["metrics"]["accuracy"]
+    assert (accuracy["first"], accuracy["second"]) == (2 / 3, 1.0)
+    assert (accuracy["difference"]["value"], accuracy["difference"]["n"]) == (pytest.approx(1 / 3), 3)
+    same = compare(paths[0], paths[0], ["accuracy"])["metrics"]["accuracy"]["difference"]
+    assert (same["value"], same["low"], same["high"]) == (0.0, 0.0, 0.0)
+
+
+def test_different_questions_do_not_compare(tokenizer, questions, plain, tmp_path):
+    [all_of_them], _ = evaluate(tokenizer, questions, plain, tmp_path / "all")
+    [fewer], _ = evaluate(tokenizer, questions, plain, tmp_path / "fewer", max_rows=2)
+    with pytest.raises(DataError, match="2 questions are not in both"):
+        compare(tmp_path / "all" / all_of_them["samples"], tmp_path / "fewer" / fewer["samples"])
+    [other], _ = evaluate(tokenizer, questions, plain, tmp_path / "other", metrics=("mixed",))
+    [one], _ = evaluate(tokenizer, questions, plain, tmp_path / "one", metrics=("accuracy",))
+    with pytest.raises(DataError, match="shares no metric"):
+        compare(tmp_path / "one" / one["samples"], tmp_path / "other" / other["samples"])
