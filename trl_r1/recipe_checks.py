@@ -218,6 +218,8 @@ def _suites(suites: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             continue
         for mode, settings in modes.items():
             where = f"suites[{index}].modes.{mode}"
+            if settings is None:  # all defaults
+                continue
             if not isinstance(settings, Mapping):
                 yield f"{where}: {settings!r} is not a mapping; write {{temperature: 1.0}}"
                 continue

@@ -140,7 +140,7 @@ class RejectionSamplingArguments(R1ScriptArguments):
         max_reasoning_tokens (`int`, *optional*):
             Drop samples with a longer chain of thought.
         max_kept_per_prompt (`int`, *optional*, defaults to `1`):
-            Samples kept of one prompt.
+            Samples kept of one prompt; `null` for no limit.
         max_rows (`int`, *optional*):
             Rows kept in all.
         refine (`str`, *optional*):
@@ -169,7 +169,7 @@ class RejectionSamplingArguments(R1ScriptArguments):
     max_reasoning_tokens: int | None = field(
         default=None, metadata={"help": "Drop samples with a longer chain of thought."}
     )
-    max_kept_per_prompt: int = field(default=1, metadata={"help": "Samples kept of one prompt."})
+    max_kept_per_prompt: int | None = field(default=1, metadata={"help": "Samples kept of one prompt."})
     max_rows: int | None = field(default=None, metadata={"help": "Rows kept in all."})
     refine: str | None = field(
         default=None, metadata={"help": "Function (row, parsed) -> str that rewrites a kept sample."}
