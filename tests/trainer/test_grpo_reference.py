@@ -14,7 +14,7 @@ from trl_r1.trainer import R1GRPOTrainer
 
 
 LENGTHS = [(5, 3), (7, 6), (4, 1), (6, 8), (3, 5), (7, 7), (5, 2), (6, 4)]  # of prompt and completion, row by row
-KL_TERMS = {"no KL": (0.0, True), "KL": (0.3, False), "KL with ratio": (0.3, True)}
+KL_TERMS = {"no KL": (0.0, True), "KL": (0.1, False), "KL with ratio": (0.1, True)}
 CLIPS = {"clip .2/.28": (0.2, 0.28), "clip 10": (10.0, 10.0)}
 CASES = list(itertools.product(("grpo", "dapo", "dr_grpo", "bnpo"), ("token", "sequence"), KL_TERMS, CLIPS))
 TEMPERATURE = 0.7
