@@ -1,6 +1,8 @@
 """Recipes: precedence, every problem at once, and what becomes of TRL's own objections."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -484,3 +486,8 @@ def test_help_lists_fields_and_ends_well(capsys):
 
 def test_every_verb_is_known():
     assert VERBS == ("grpo", "sft", "reward_model", "rejection_sample", "evaluate")
+
+
+def test_importing_recipes_is_light():
+    code = "import sys, trl_r1.recipe; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=120, check=False).returncode == 0

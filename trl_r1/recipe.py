@@ -16,9 +16,10 @@ import yaml
 
 from trl_r1.errors import RecipeError
 from trl_r1.presets import CONVENIENCES, apply_preset, derive_batch, world_size
-from trl_r1.recipe_checks import HEADER, RecipeContext, check_recipe
+from trl_r1.recipe_checks import RecipeContext, check_recipe
 from trl_r1.recipe_fields import VERBS, dataclasses_of, make_parser, read_command_line, read_content, specs_of
-from trl_r1.recipe_values import FieldSpec
+from trl_r1.recipe_inputs import HEADER
+from trl_r1.recipe_specs import FieldSpec
 from trl_r1.recipe_yaml import find_recipe, load_yaml
 
 

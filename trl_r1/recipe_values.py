@@ -7,15 +7,13 @@ wrong one shows up deep inside a run.
 from __future__ import annotations
 
 import dataclasses
-import enum
 import json
 import math
-import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Literal, get_args, get_origin
 
 from trl_r1.presets import nearest
+from trl_r1.recipe_specs import FieldSpec, field_specs, is_enum, members_of
 from trl_r1.script_arguments import JsonMapping, RewardSpec
 
 
@@ -23,51 +21,8 @@ FILE_OR_MAPPING: Final = frozenset({"deepspeed", "fsdp_config", "accelerator_con
 _TRUE, _FALSE = ("yes", "true", "t", "y", "1"), ("no", "false", "f", "n", "0")  # as TRL's parser reads them
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldSpec:
-    """A field a recipe may set."""
-
-    name: str
-    hint: Any
-    default: Any
-    choices: tuple[Any, ...] | None
-
-
 class ValueProblemError(ValueError):
     """What is wrong with a value; the message continues the sentence `field: value ...`."""
-
-
-def field_specs(
-    dataclass_types: Iterable[type], choices: Mapping[str, Sequence[str]] | None = None
-) -> dict[str, FieldSpec]:
-    """
-    Every field of some dataclasses by name.
-
-    Args:
-        dataclass_types (`Iterable[type]`):
-            What the parser will build.
-        choices (`Mapping[str, Sequence[str]]`, *optional*):
-            Allowed values the dataclasses do not declare themselves.
-    """
-    specs = {}
-    for kind in dataclass_types:
-        hints = get_type_hints(kind)
-        for item in dataclasses.fields(kind):
-            if item.init:
-                allowed = (
-                    (choices or {}).get(item.name) or item.metadata.get("choices") or _enum_values(hints[item.name])
-                )
-                specs[item.name] = FieldSpec(
-                    name=item.name,
-                    hint=hints[item.name],
-                    default=item.default if item.default is not dataclasses.MISSING else _made(item.default_factory),
-                    choices=tuple(allowed) if allowed else None,
-                )
-    return specs
-
-
-def _made(factory: Any) -> Any:
-    return None if factory is dataclasses.MISSING else factory()
 
 
 def convert(spec: FieldSpec, value: Any, *, from_command_line: bool = False) -> Any:
@@ -85,7 +40,7 @@ def convert(spec: FieldSpec, value: Any, *, from_command_line: bool = False) -> 
     Raises:
         [`ValueProblemError`]: when it does not fit.
     """
-    members = _members(spec.hint)
+    members = members_of(spec.hint)
     if from_command_line and str not in members and isinstance(value, str) and value.lower() in ("none", "null"):
         value = None
     value = _spell_out_switch(spec, value)
@@ -173,7 +128,7 @@ def _as_is(member: Any, value: Any) -> Any:
         return _dataset(origin, value)
     if origin is list and isinstance(value, list):
         return _items(get_args(member), value)
-    if (origin is Literal or _is_enum(origin)) and isinstance(value, str):
+    if (origin is Literal or is_enum(origin)) and isinstance(value, str):
         return value  # the choices are checked after
     plain = {bool: bool, int: int, float: (int, float), str: str, dict: dict}.get(origin)
     if plain is None or not isinstance(value, plain) or (isinstance(value, bool) and origin is not bool):
@@ -214,7 +169,7 @@ def _dataset(kind: Any, value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _items(item_types: Sequence[Any], values: list[Any]) -> list[Any]:
-    members = _members(item_types[0]) if item_types else [Any]
+    members = members_of(item_types[0]) if item_types else [Any]
     converted = []
     for value in values:
         try:
@@ -222,27 +177,6 @@ def _items(item_types: Sequence[Any], values: list[Any]) -> list[Any]:
         except ValueProblemError as error:
             raise ValueProblemError(f"is wrong in its item {value!r}, which {error}") from error
     return converted
-
-
-def _members(hint: Any) -> list[Any]:
-    """The types of a union, or the one type there is."""
-    if get_origin(hint) in (Union, types.UnionType):
-        return [member for item in get_args(hint) for member in _members(item)]
-    return [hint]
-
-
-def _is_enum(member: Any) -> bool:
-    return isinstance(member, type) and issubclass(member, enum.Enum)
-
-
-def _enum_values(hint: Any) -> list[Any] | None:
-    for member in _members(hint):
-        if _is_enum(member):
-            return [item.value for item in member]
-    members = [member for member in _members(hint) if member is not type(None)]
-    if members and all(get_origin(member) is Literal for member in members):
-        return [item for member in members for item in get_args(member)]
-    return None
 
 
 def _read_bool(text: str) -> bool:
@@ -289,7 +223,7 @@ def _describe(members: Sequence[Any]) -> str:
         if origin is list and get_args(member)[:1] in ((float,), (int,)):
             names.append("a list of numbers")
         elif origin is not type(None):
-            names.append("text" if _is_enum(origin) else _NAMES.get(origin, "a value a YAML file can hold"))
+            names.append("text" if is_enum(origin) else _NAMES.get(origin, "a value a YAML file can hold"))
     return " or ".join(dict.fromkeys(names))
 
 
