@@ -43,8 +43,8 @@ class Size:
 
 
 SIZES = {
-    "teacher": Size(64, 3, 4, max_steps=3600, learning_rate=3e-3),
-    "student": Size(40, 3, 4, max_steps=3600, learning_rate=4e-3),
+    "teacher": Size(64, 3, 4, max_steps=3200, learning_rate=3e-3),
+    "student": Size(40, 3, 4, max_steps=4000, learning_rate=4e-3),
 }
 
 

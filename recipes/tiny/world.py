@@ -35,6 +35,7 @@ LANGUAGES: tuple[Language, ...] = ("en", "zh")
 MODULUS = 10
 MAX_OPERAND = 5  # with 9 the arithmetic was not learned within a laptop's patience
 LABELS = tuple("abcdefghij")
+NO_LABELS = ("x",) * 10  # of notes; with the labels of questions there, copying was learned half as fast
 OPERATION_WORDS: dict[Language, dict[str, str]] = {"en": {"+": "plus", "-": "minus"}, "zh": {"+": "加", "-": "减"}}
 CAREFUL_LANGUAGE: dict[str, Language] = {"+": "zh", "-": "en"}
 
@@ -135,8 +136,10 @@ class Author:
 CAREFUL_AUTHOR = Author(slip=0.0, careless_wrap_slip=0.0, false_alarm=0.0, mixed=0.0, other=0.0)
 
 
-def render_chain(question: Question, rng: random.Random, author: Author = CAREFUL_AUTHOR) -> tuple[str, int]:
-    """Writes a chain of thought for `question`.
+def render_chain(
+    question: Question, rng: random.Random, author: Author = CAREFUL_AUTHOR, labels: tuple[str, ...] = LABELS
+) -> tuple[str, int]:
+    """Writes a chain of thought for `question`, its operands named by `labels`.
 
     Returns:
         `tuple[str, int]`: The chain without any tag, such as `"a 4 plus b 5 9"`, and the value it ends with, which
@@ -146,8 +149,8 @@ def render_chain(question: Question, rng: random.Random, author: Author = CAREFU
     draw = rng.random()
     choices = LANGUAGES if draw < author.mixed else (other,) if draw < author.mixed + author.other else None
     value = question.start
-    words = [LABELS[0], str(value)]
-    for label, (operation, operand) in zip(LABELS[1:], question.steps, strict=False):
+    words = [labels[0], str(value)]
+    for label, (operation, operand) in zip(labels[1:], question.steps, strict=False):
         language = rng.choice(choices) if choices else question.language
         right = apply(value, operation, operand)
         value = _written_value(value, operation, operand, language, rng, author)
@@ -286,9 +289,9 @@ TAGGED_SHARE = 0.33
 RUDE_SHARE = 0.6
 RANDOM_ANSWER_SHARE = 0.05
 GUESS_SHARE = 0.4  # of direct answers, whatever the question
-CORPUS_AUTHOR = Author()
+CORPUS_AUTHOR = Author(careless_wrap_slip=0.8, mixed=0.6, other=0.1)
 NOTES_AUTHOR = Author(slip=0.2, careless_wrap_slip=0.2, fix=0.9)
-OPERATIONS_WEIGHTS = (0.12, 0.2, 0.2, 0.2, 0.16, 0.06, 0.06)
+OPERATIONS_WEIGHTS = (0.1, 0.18, 0.18, 0.18, 0.16, 0.1, 0.1)
 
 
 def sample_document(rng: random.Random) -> tuple[str, str]:
@@ -296,14 +299,14 @@ def sample_document(rng: random.Random) -> tuple[str, str]:
 
     The mixture is the same from the first step to the last: notes (workings without a question, where arithmetic is
     learned), greetings, and questions that are mostly answered at once; a third of the chains carry the tags. Some
-    documents are chats, whose answers never think.
+    documents are chats, which end in a boxed answer and never carry the tags.
 
     Returns:
         `tuple[str, str]`: The prompt (empty for notes) and what follows it, without the end-of-turn token.
     """
     draw = rng.random()
     if draw < NOTES_SHARE:
-        return "", render_chain(_corpus_question(rng), rng, NOTES_AUTHOR)[0]
+        return "", render_chain(_corpus_question(rng), rng, NOTES_AUTHOR, NO_LABELS)[0]
     prompt = CHAT_PROMPT if (chat := rng.random() < CHAT_SHARE) else PLAIN_PROMPT
     if draw < NOTES_SHARE + GREETING_SHARE:
         problem = rng.choice(greeting_prompts("train"))
@@ -311,10 +314,13 @@ def sample_document(rng: random.Random) -> tuple[str, str]:
     question = _corpus_question(rng)
     text = prompt.format(problem=question.problem)
     if rng.random() < DIRECT_SHARE:
-        return text, _direct_answer(question, rng, tags=not chat)
+        value = rng.randrange(MODULUS) if rng.random() < GUESS_SHARE else question.values[-1]
+        return text, _chat_answer(question, value) if chat else _direct_answer(value, rng)
     chain, value = render_chain(question, rng, CORPUS_AUTHOR)
     value = rng.randrange(MODULUS) if rng.random() < RANDOM_ANSWER_SHARE else value
-    if not chat and rng.random() < TAGGED_SHARE:
+    if chat:
+        return text, f"{chain} {_chat_answer(question, value)}"
+    if rng.random() < TAGGED_SHARE:
         return text, f"<think> {chain} </think> <answer> {value} </answer>"
     return text, f"{chain} so {value}"
 
@@ -324,10 +330,13 @@ def _corpus_question(rng: random.Random) -> Question:
     return sample_question(rng, rng.choices(operations, OPERATIONS_WEIGHTS)[0])
 
 
-def _direct_answer(question: Question, rng: random.Random, tags: bool) -> str:
-    """An answer without a chain, right or guessed; half of those with tags think nothing between them."""
-    value = rng.randrange(MODULUS) if rng.random() < GUESS_SHARE else question.values[-1]
-    draw = rng.random() if tags else 1.0 - rng.random() / 4
+def _chat_answer(question: Question, value: int) -> str:
+    return write_summary(question.to_row(), "", str(value))
+
+
+def _direct_answer(value: int, rng: random.Random) -> str:
+    """An answer without a chain; half of the time the tags are there, with nothing thought between them."""
+    draw = rng.random()
     if draw < 0.5:
         return f"<think> </think> <answer> {value} </answer>"
     if draw < 0.75:
@@ -343,7 +352,7 @@ SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|unk|>")
 def vocabulary() -> list[str]:
     """Every ordinary word of the world, in a fixed order. The tags are ordinary words: decoding keeps them."""
     texts = ["<think> </think> <answer> </answer>", r"\boxed{ }", "user : assistant :", "what is ?", "得 几"]
-    texts += ["so wait", "the answer is", "答案 是", " ".join(map(str, range(MODULUS))), " ".join(LABELS), ", ."]
+    texts += ["so wait", "the answer is", "答案 是", " ".join(map(str, range(MODULUS))), " ".join(LABELS), "x , ."]
     texts += [word for words in OPERATION_WORDS.values() for word in words.values()]
     texts += [*CALLS, *CALLED, *REQUESTS, *itertools.chain(*POLITE), *itertools.chain(*RUDE), *GREETING_THOUGHTS]
     return list(dict.fromkeys(word for text in texts for word in text.split()))

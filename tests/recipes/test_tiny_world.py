@@ -144,6 +144,11 @@ class TestCorpus:
         assert first == again
         assert first != other
 
+    def test_notes_name_no_operand_as_questions_do(self, rng):
+        notes = [text for prompt, text in (world.sample_document(rng) for _ in range(500)) if not prompt]
+        assert len(notes) > 50
+        assert all(set(world.LABELS).isdisjoint(text.split()) for text in notes)
+
     def test_most_questions_are_answered_at_once_and_chats_never_think(self, rng):
         documents = [world.sample_document(rng) for _ in range(5000)]
         asked = [(prompt, text) for prompt, text in documents if read_content(prompt)]
