@@ -1,0 +1,28 @@
+"""What the policy is paid for: one idea a file, each a function or picklable callable of TRL's reward contract."""
+
+from trl_r1.rewards.accuracy import accuracy_reward
+from trl_r1.rewards.checked import AsyncCheckedReward, CheckedReward
+from trl_r1.rewards.format import format_reward
+from trl_r1.rewards.language import LanguageConsistencyReward, get_language_consistency_reward
+from trl_r1.rewards.preference import PreferenceReward, get_preference_reward
+from trl_r1.rewards.registry import build_rewards, check_reward_specs, probe_rewards, reward_names
+from trl_r1.rewards.words import count_words, detect_language, is_mixed
+
+
+__all__ = [
+    "AsyncCheckedReward",
+    "CheckedReward",
+    "LanguageConsistencyReward",
+    "PreferenceReward",
+    "accuracy_reward",
+    "build_rewards",
+    "check_reward_specs",
+    "count_words",
+    "detect_language",
+    "format_reward",
+    "get_language_consistency_reward",
+    "get_preference_reward",
+    "is_mixed",
+    "probe_rewards",
+    "reward_names",
+]

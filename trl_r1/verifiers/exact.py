@@ -1,6 +1,6 @@
 """Exact rational arithmetic on plain numbers: fractions, decimals, percent, mixed numbers, powers, factorials.
 
-It settles most answers in microseconds, and rightly where floating point fails: `1/2004!` is not `1/2006!`, and
+It settles most answers at once, and rightly where floating point fails: `1/2004!` is not `1/2006!`, and
 `2^-99` is not `2^-98`. Sizes are bounded before anything is computed, so no answer can make it slow.
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Callable
 from fractions import Fraction
 
 
-MAX_BITS = 100_000  # of a numerator or denominator; 2004! has 19,000
-MAX_FACTORIAL = 5_000
+MAX_BITS = 40_000  # of a numerator or denominator; 2004! has 19,000
+MAX_FACTORIAL = 3_000
 MAX_DEPTH = 40
 
 _TOKEN = re.compile(r"(\d+(?:\.\d*)?|\.\d+|[-+*/^!()])")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from trl_r1.chat_template import ANSWER_OPEN, THINK_CLOSE, THINK_OPEN, ThinkParser
 
@@ -116,6 +117,7 @@ def strip_delimiters(text: str) -> str:
             return text
 
 
+@lru_cache(maxsize=10_000)  # a gold answer comes once for every completion of its group
 def clean(text: str) -> str:
     r"""
     The answer in one spelling: no spacing commands, `\frac{}{}` for all fractions, `"..."` for `\text{...}`.

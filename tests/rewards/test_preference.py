@@ -1,0 +1,97 @@
+"""The preference reward around a tiny random classifier."""
+
+import pickle
+
+import pytest
+import torch
+from transformers import Qwen3Config, Qwen3ForSequenceClassification
+
+from trl_r1.errors import RewardError
+from trl_r1.rewards import get_preference_reward
+
+
+@pytest.fixture(scope="module")
+def reward_model(tokenizer, tmp_path_factory):
+    """Folder of a random reward model."""
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        initializer_range=0.5,
+        num_labels=1,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    folder = tmp_path_factory.mktemp("reward_model")
+    Qwen3ForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+PROMPTS = ["hello friend ?", "what is a ?", "hello ?"]
+COMPLETIONS = ["<think> so </think> hello friend", "<think> the answer </think> go away", "<think> so"]
+
+
+def logit(folder, tokenizer, prompt, reply):
+    """What the model says of a conversation, computed apart."""
+    model = Qwen3ForSequenceClassification.from_pretrained(folder)
+    messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
+    ids = tokenizer.apply_chat_template(messages, return_tensors="pt", return_dict=True)["input_ids"]
+    with torch.no_grad():
+        return model(ids).logits[0, 0].item()
+
+
+def test_helpfulness_reads_the_answer_without_the_thoughts(reward_model, tokenizer):
+    scores = get_preference_reward(reward_model, batch_size=2)(COMPLETIONS, PROMPTS)
+    answers = ["hello friend", "go away", ""]  # no answer is an empty reply, not an exemption
+    expected = [logit(reward_model, tokenizer, *pair) for pair in zip(PROMPTS, answers, strict=True)]
+    assert scores == pytest.approx(expected, abs=1e-5)
+    assert len({round(score, 4) for score in scores}) == 3
+
+
+def test_harmlessness_reads_the_whole_response(reward_model, tokenizer):
+    scores = get_preference_reward(reward_model, reward_type="harmless")(COMPLETIONS, PROMPTS)
+    expected = [logit(reward_model, tokenizer, *pair) for pair in zip(PROMPTS, COMPLETIONS, strict=True)]
+    assert scores == pytest.approx(expected, abs=1e-5)
+
+
+def test_rows_of_another_type_are_not_scored(reward_model):
+    reward = get_preference_reward(reward_model)
+    scores = reward(COMPLETIONS, PROMPTS, reward_type=["helpful", "reasoning", None])
+    assert [score is None for score in scores] == [False, True, True]
+    assert reward(COMPLETIONS, PROMPTS, reward_type=["reasoning"] * 3) == [None] * 3
+
+
+def test_messages_and_the_problem_column(reward_model):
+    reward = get_preference_reward(reward_model)
+    text = reward(COMPLETIONS[:1], PROMPTS[:1])
+    message = [[{"role": "assistant", "content": COMPLETIONS[0]}]]
+    assert reward(message, [[{"role": "user", "content": PROMPTS[0]}]]) == text
+    assert reward(COMPLETIONS[:1], ["a template around it"], problem=PROMPTS[:1]) == text
+
+
+def test_a_row_scores_the_same_in_any_batch(reward_model):
+    one = get_preference_reward(reward_model, batch_size=1)(COMPLETIONS, PROMPTS)
+    assert get_preference_reward(reward_model, batch_size=3)(COMPLETIONS, PROMPTS) == pytest.approx(one, abs=1e-5)
+
+
+def test_names_tell_the_types_apart_and_it_pickles_without_its_model(reward_model):
+    reward = get_preference_reward(reward_model, reward_type="harmless")
+    before = reward(COMPLETIONS, PROMPTS)
+    data = pickle.dumps(reward)
+    assert len(data) < 1000
+    copy = pickle.loads(data)
+    assert copy.__name__ == "harmless_preference_reward"
+    assert copy(COMPLETIONS, PROMPTS) == before
+
+
+def test_a_model_that_does_not_load_and_bad_parameters(tmp_path):
+    with pytest.raises(RewardError, match="does not load as a reward model"):
+        get_preference_reward(str(tmp_path / "nothing"))(COMPLETIONS, PROMPTS)
+    with pytest.raises(RewardError, match="'answer' or 'response'"):
+        get_preference_reward("x", reads="thoughts")
+    with pytest.raises(RewardError, match="batch_size"):
+        get_preference_reward("x", batch_size=0)

@@ -1,0 +1,176 @@
+"""Rewards that keep their contract: one number or `None` a completion, or an error that says what came instead."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from trl_r1.chat_template import join_response
+from trl_r1.errors import R1Error, RewardError
+
+
+PROBE_COMPLETIONS = 2
+
+
+class _Checked:
+    """What synchronous and asynchronous rewards share. See [`CheckedReward`]."""
+
+    def __init__(self, function: Callable[..., Any], parameters: Mapping[str, Any], spec: Any) -> None:
+        self.function = function
+        self.parameters = dict(parameters)
+        self.spec = spec  # how the recipe names it; None for a function given in Python
+        self.loads_model = bool(getattr(function, "loads_model", False))
+        named = function.func if isinstance(function, partial) else function
+        self.rename(getattr(named, "__name__", type(named).__name__))  # as TRL names it, without loading its trainers
+
+    def rename(self, name: str) -> None:
+        """Give the reward another name in logs and records."""
+        self.name = self.__name__ = name
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name}, {self.parameters})"
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        # A function from a file of the user's cannot be imported by name elsewhere, so the spec travels instead.
+        return _rebuild, (type(self), None if self.spec else self.function, self.parameters, self.spec, self.name)
+
+    def _failed(self, error: Exception) -> RewardError:
+        frames = traceback.extract_tb(error.__traceback__)
+        where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+        lines = str(error).strip().splitlines()
+        what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        return RewardError(
+            f"reward {self.name!r} raised {what}{where}; mend it, or let it return None for rows it cannot judge"
+        )
+
+    def _check(self, output: Any, expected: int) -> list[float | None]:
+        """The output as a list of floats and `None`, or an error that names what is wrong with it."""
+        returned = f"reward {self.name!r} returned"
+        if hasattr(output, "tolist"):
+            output = output.tolist()  # a tensor or array
+        if not isinstance(output, list | tuple):
+            raise RewardError(f"{returned} {_describe(output)}; return a list, one number a completion")
+        if len(output) != expected:
+            raise RewardError(f"{returned} {len(output)} values for {expected} completions; return one for each")
+        return [self._check_value(value, index) for index, value in enumerate(output)]
+
+    def _check_value(self, value: Any, index: int) -> float | None:
+        if value is None:
+            return None
+        if hasattr(value, "item"):
+            value = value.item()  # a scalar tensor
+        if not isinstance(value, Real) or not math.isfinite(value):
+            raise RewardError(
+                f"reward {self.name!r} returned {_describe(value)} for completion {index}; "
+                "return a finite number, or None when it cannot judge"
+            )
+        return float(value)
+
+
+class CheckedReward(_Checked):
+    """
+    A reward function whose output is checked at every call.
+
+    It has the function's `__name__`, and pickles if the function is named in a recipe or pickles itself.
+
+    Args:
+        function (`Callable`):
+            Reward function of TRL's contract.
+        parameters (`Mapping[str, Any]`):
+            Parameters it was built with, for the record.
+        spec (`Any`):
+            How the recipe names it; `None` for a function given in Python.
+
+    Attributes:
+        name (`str`): Name in logs and records.
+        loads_model (`bool`): Whether the first call loads a model.
+    """
+
+    def __call__(self, completions: Sequence[Any], **kwargs: Any) -> list[float | None]:
+        """
+        Score completions.
+
+        Raises:
+            [`RewardError`]: when the function raises, or returns anything but one finite number or `None` each.
+        """
+        try:
+            output = self.function(completions=completions, **kwargs)
+        except R1Error:
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
+        return self._check(output, len(completions))
+
+    def probe(self, row: Mapping[str, Any]) -> None:
+        """Call it once on made-up completions of a row."""
+        self(**made_up_batch(row))
+
+
+class AsyncCheckedReward(_Checked):
+    """A [`CheckedReward`] around an asynchronous function, which TRL awaits together with others."""
+
+    async def __call__(self, completions: Sequence[Any], **kwargs: Any) -> list[float | None]:
+        """Score completions; see [`CheckedReward`]."""
+        try:
+            output = await self.function(completions=completions, **kwargs)
+        except R1Error:
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
+        return self._check(output, len(completions))
+
+    def probe(self, row: Mapping[str, Any]) -> None:
+        """Call it once on made-up completions of a row."""
+        asyncio.run(self(**made_up_batch(row)))
+
+
+def made_up_batch(row: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Arguments of a reward call as the trainer would make it for a row.
+
+    Args:
+        row (`Mapping[str, Any]`):
+            A row of the training set, with its `prompt` as text or messages.
+
+    Returns:
+        `dict[str, Any]`: keyword arguments with two completions, a well-formed one that gives the row's `solution` and
+        an empty one.
+    """
+    from transformers import TrainerState
+
+    prompt = row.get("prompt", "")
+    texts = [join_response("a thought", rf"\boxed{{{row.get('solution') or 0}}}"), ""]
+    conversational = not isinstance(prompt, str)
+    completions = [[{"role": "assistant", "content": text}] for text in texts] if conversational else texts
+    reserved = {"prompt", "completion", "completion_ids"}
+    columns = {key: [value] * PROBE_COMPLETIONS for key, value in row.items() if key not in reserved}
+    return columns | {
+        "prompts": [prompt] * PROBE_COMPLETIONS,
+        "completions": completions,
+        "completion_ids": [[0]] * PROBE_COMPLETIONS,
+        "trainer_state": TrainerState(),
+        "log_extra": lambda column, values: None,
+        "log_metric": lambda name, value: None,
+    }
+
+
+def _rebuild(kind: type[_Checked], function: Any, parameters: dict[str, Any], spec: Any, name: str) -> _Checked:
+    if spec is None:
+        reward: _Checked = kind(function, parameters, None)
+    else:
+        from trl_r1.rewards.registry import build_reward
+
+        reward = build_reward(spec)
+    reward.rename(name)
+    return reward
+
+
+def _describe(value: Any) -> str:
+    text = repr(value)
+    return f"{text if len(text) <= 40 else text[:37] + '...'} ({type(value).__name__})"
