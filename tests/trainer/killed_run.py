@@ -13,8 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from conftest import make_tokenizer
-from tiny_run import finish, make_arguments, make_grpo, policy_on_disk, questions
+from tiny_run import finish, make_arguments, make_grpo, make_tokenizer, policy_on_disk, questions
 from transformers import TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
@@ -45,7 +44,7 @@ def make_sft(output_dir: str, **options: Any) -> SFTTrainer:
     rows = questions().map(lambda row: {"completion": f" <answer> {row['solution']} </answer>"})
     return SFTTrainer(
         model=policy_on_disk(output_dir, tokenizer),
-        args=make_arguments(SFTConfig, output_dir, per_device_train_batch_size=2, **options),
+        args=make_arguments(SFTConfig, output_dir, **{"per_device_train_batch_size": 2, **options}),
         processing_class=tokenizer,
         train_dataset=rows.remove_columns("solution"),
     )
