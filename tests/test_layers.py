@@ -12,7 +12,7 @@ TIERS = [
     {"chat_template", "verifiers", "stage_record"},
     {"rewards"},
     {"configs", "presets"},
-    {"recipe"},
+    {"recipe", "recipe_checks", "recipe_comparison", "recipe_fields", "recipe_values", "recipe_yaml"},
     {"generation"},
     {"data"},
     {"evaluation"},

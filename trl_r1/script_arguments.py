@@ -195,6 +195,9 @@ class EvaluationArguments:
             Each with `name` and `dataset_name`, optionally `split`, `modes` (name to sampling settings, such as
             `{greedy: {temperature: 0}, forced_chain: {temperature: 0, prefill: "<think> a"}}`), `group_by`,
             `metrics`, `max_rows` and the columns.
+        comparisons (`list[dict]`, *optional*):
+            Pairs to compare question by question, each with `before` and `after` (names of checkpoints), `suite`,
+            `mode` and `metric`.
         max_completion_length (`int`, *optional*, defaults to `256`):
             Longest answer, in tokens.
         generation_batch_size (`int`, *optional*, defaults to `256`):
@@ -215,6 +218,10 @@ class EvaluationArguments:
     )
     suites: list[JsonMapping] = field(
         default_factory=list, metadata={"help": "Suites of questions: mappings with name, dataset_name and modes."}
+    )
+    comparisons: list[JsonMapping] = field(
+        default_factory=list,
+        metadata={"help": "Pairs to compare: mappings with before, after, suite, mode and metric."},
     )
     max_completion_length: int = field(default=256, metadata={"help": "Longest answer, in tokens."})
     generation_batch_size: int = field(default=256, metadata={"help": "Answers generated at once."})

@@ -95,3 +95,11 @@ def test_a_model_that_does_not_load_and_bad_parameters(tmp_path):
         get_preference_reward("x", reads="thoughts")
     with pytest.raises(RewardError, match="batch_size"):
         get_preference_reward("x", batch_size=0)
+
+
+def test_scale_sigmoid_is_the_logit_squashed(reward_model):
+    logits = get_preference_reward(reward_model)(COMPLETIONS, PROMPTS)
+    squashed = get_preference_reward(reward_model, scale="sigmoid")(COMPLETIONS, PROMPTS)
+    assert squashed == pytest.approx(torch.tensor(logits).sigmoid().tolist(), abs=1e-6)
+    with pytest.raises(RewardError, match="scale: 'tanh' is unknown"):
+        get_preference_reward(reward_model, scale="tanh")

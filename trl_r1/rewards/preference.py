@@ -18,6 +18,7 @@ from trl_r1.rewards.completions import Text, parse_completions
 logger = logging.getLogger(__name__)
 
 Reads = Literal["answer", "response"]
+Scale = Literal["logit", "sigmoid"]
 
 
 class PreferenceReward:
@@ -37,9 +38,12 @@ class PreferenceReward:
         reads: Reads | None = None,
         batch_size: int = 16,
         revision: str | None = None,
+        scale: Scale = "logit",
     ) -> None:
         if reads is not None and reads not in get_args(Reads):
             raise RewardError(f"reads: {reads!r} is unknown; use 'answer' or 'response'")
+        if scale not in get_args(Scale):
+            raise RewardError(f"scale: {scale!r} is unknown; use 'logit' or 'sigmoid'")
         if batch_size < 1:
             raise RewardError(f"batch_size: {batch_size} scores nothing; use at least 1")
         self.model_name_or_path = model_name_or_path
@@ -47,6 +51,7 @@ class PreferenceReward:
         self.reads: Reads = reads or ("response" if reward_type == "harmless" else "answer")
         self.batch_size = batch_size
         self.revision = revision
+        self.scale: Scale = scale
         self.__name__ = f"{reward_type}_preference_reward"
         self._model: Any = None
         self._tokenizer: Any = None
@@ -84,7 +89,7 @@ class PreferenceReward:
                 Prompt, as text or messages, and reply.
 
         Returns:
-            `list[float]`: the model's logit, one a pair.
+            `list[float]`: one a pair, on the chosen scale.
         """
         if not pairs:
             return []
@@ -103,7 +108,8 @@ class PreferenceReward:
                 return_token_type_ids=False,
             ).to(self._model.device)
             with torch.inference_mode():
-                scores += self._model(**batch).logits[:, 0].float().tolist()  # (batch,)
+                logits = self._model(**batch).logits[:, 0].float()  # (batch,)
+            scores += (logits.sigmoid() if self.scale == "sigmoid" else logits).tolist()
         return scores
 
     def _render(self, prompt: Text, reply: str) -> str:
@@ -145,6 +151,7 @@ def get_preference_reward(
     reads: Reads | None = None,
     batch_size: int = 16,
     revision: str | None = None,
+    scale: Scale = "logit",
 ) -> PreferenceReward:
     """
     Reward what a reward model prefers, on rows of one type.
@@ -165,11 +172,14 @@ def get_preference_reward(
             Completions in one forward pass.
         revision (`str`, *optional*):
             Revision of the reward model.
+        scale (`str`, *optional*, defaults to `"logit"`):
+            `"logit"`, or `"sigmoid"` for a reward between 0 and 1 beside the rule rewards. The paper does not publish
+            its scale.
 
     Returns:
         [`PreferenceReward`]: its `__name__`, and so its metric, begins with `reward_type`.
 
     Raises:
-        [`RewardError`]: for an unknown `reads`; on the first call when the model does not load.
+        [`RewardError`]: for an unknown `reads` or `scale`; on the first call when the model does not load.
     """
-    return PreferenceReward(model_name_or_path, reward_type, reads, batch_size, revision)
+    return PreferenceReward(model_name_or_path, reward_type, reads, batch_size, revision, scale)
