@@ -1,0 +1,38 @@
+"""Every launch configuration is one that accelerate reads, and says how to launch it."""
+
+import pytest
+from accelerate.commands.config.config_args import load_config_from_file
+from launching import ROOT
+
+
+FILES = sorted((ROOT / "recipes" / "accelerate_configs").glob("*.yaml"))
+KINDS = {
+    "fsdp2": ("FSDP", 8),
+    "multi_gpu": ("MULTI_GPU", 8),
+    "two_cpu": ("MULTI_GPU", 2),
+    "zero2": ("DEEPSPEED", 8),
+    "zero3": ("DEEPSPEED", 8),
+}
+
+
+def test_the_configurations_are_the_documented_ones():
+    assert [path.stem for path in FILES] == sorted(KINDS)
+    readme = (FILES[0].parent / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{path.name}`" in readme for path in FILES)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_accelerate_reads_it(path):
+    config = load_config_from_file(str(path))
+    assert (config.distributed_type, config.num_processes) == KINDS[path.stem]
+    assert config.use_cpu is False
+    if path.stem.startswith("zero"):
+        assert config.deepspeed_config["zero_stage"] == int(path.stem[-1])
+    if path.stem == "fsdp2":
+        assert config.fsdp_config["fsdp_version"] == 2
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_header_holds_its_launch_line(path):
+    start = f"# accelerate launch --config_file {path.relative_to(ROOT)} -m trl_r1.scripts.grpo"
+    assert any(line.startswith(start) for line in path.read_text(encoding="utf-8").splitlines())
