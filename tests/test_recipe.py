@@ -48,6 +48,8 @@ suites:
     split: test
     group_by: num_operations
     modes: {{greedy: {{temperature: 0}}, forced: {{temperature: 0, prefill: "<think> a"}}}}
+comparisons:
+  - {{before: base, after: base, suite: short, mode: greedy, metric: accuracy}}
 """
 
 
@@ -167,6 +169,9 @@ def test_all_problems_of_a_file_at_once(write):
         ("dtype: bf16\n", "dtype: 'bf16' is unknown; did you mean 'bfloat16'?"),
         ("preset: r1\n", "preset: 'r1' is unknown; use one of r1_zero_paper, r1_paper, dapo, dr_grpo"),
         ("max_steps: 10\nnum_train_epochs: 2\n", "num_train_epochs: 2 is ignored beside max_steps 10"),
+        ("seed: -1\n", "seed: -1 must be at least 0"),
+        ("num_train_epochs: 0\n", "num_train_epochs: 0 must be above 0"),
+        ("per_device_eval_batch_size: 0\n", "per_device_eval_batch_size: 0 must be at least 1"),
         ("fp16: true\nbf16: true\n", "bf16: set twice"),
         ("report_to: wandbb\n", "report_to: 'wandbb' is unknown; did you mean 'wandb'?"),
         ("use_peft: true\nsync_ref_model: true\nbeta: 0.1\n", "sync_ref_model: true does not work with use_peft"),
@@ -269,6 +274,24 @@ def test_function_to_refine_with_may_be_a_file(write, tmp_path):
             "suites[0].modes.greedy.temprature: no such field; did you mean",
         ),
         ("temperature: 0}}, f", "temperature: cold}}, f", "suites[0].modes.greedy.temperature: 'cold' is not a num"),
+        ('prefill: "<think> a"', "prefill: 3", "suites[0].modes.forced.prefill: 3 is not text"),
+        (
+            "{{temperature: 0}}",
+            "{{top_p: 2}}",
+            "suites[0].modes.greedy.top_p: 2 is not a number above 0 and at most 1",
+        ),
+        ("{{temperature: 0}}", "{{num_samples: 0}}", "suites[0].modes.greedy.num_samples: 0 is not a whole number"),
+        (
+            "{{temperature: 0}}",
+            "{{temperature: 0, num_samples: 4}}",
+            "suites[0].modes.greedy.num_samples: 4 copies of one greedy answer",
+        ),
+        ("group_by", "metrics: accuracy\n    group_by", "suites[0].metrics: 'accuracy' is not a list of words"),
+        ("before: base", "before: bas", "comparisons[0].before: 'bas' is not measured; did you mean 'base'?"),
+        ("suite: short", "suite: long", "comparisons[0].suite: 'long' is not measured; use one of short"),
+        ("mode: greedy", "mode: greed", "comparisons[0].mode: 'greed' is not measured; did you mean 'greedy'?"),
+        (", metric: accuracy", "", "comparisons[0].metric: None is not text; every comparison needs one"),
+        ("metric: accuracy", "metrics: accuracy", "comparisons[0].metrics: no such field; did you mean 'metric'?"),
         ("{{temperature: 0}}", "0", "suites[0].modes.greedy: 0 is not a mapping"),
         ("split: test", "split: 3", "suites[0].split: 3 is not text; put it in quotes"),
         ("suites:\n", "sets:\n", "sets: no such field of a evaluate recipe"),

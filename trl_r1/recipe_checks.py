@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from trl_r1.presets import nearest
-from trl_r1.recipe_entries import checkpoint_problems, suite_problems
+from trl_r1.recipe_entries import checkpoint_problems, comparison_problems, suite_problems
 from trl_r1.recipe_inputs import input_problems, named, template_problems
 from trl_r1.recipe_yaml import find_recipe
 
@@ -60,7 +60,9 @@ def check_recipe(context: RecipeContext) -> list[str]:
     if context.verb == "rejection_sample":
         problems += _sampling(context.values)
     if context.verb == "evaluate":
-        problems += [*checkpoint_problems(context.values["checkpoints"]), *suite_problems(context.values["suites"])]
+        checkpoints, suites, comparisons = (context.values[name] for name in ("checkpoints", "suites", "comparisons"))
+        problems += [*checkpoint_problems(checkpoints), *suite_problems(suites)]
+        problems += comparison_problems(comparisons, checkpoints, suites)
     if context.launching:
         problems += [*_processes(context), *input_problems(context.values, context.folder)]
     return problems
@@ -68,8 +70,12 @@ def check_recipe(context: RecipeContext) -> list[str]:
 
 _POSITIVE: Final = (
     *("max_train_rows", "expected_processes", "max_kept_per_prompt", "max_rows", "generation_batch_size"),
-    *("max_completion_length", "max_reasoning_tokens", "per_device_train_batch_size", "gradient_accumulation_steps"),
+    *("max_completion_length", "max_reasoning_tokens", "per_device_train_batch_size", "per_device_eval_batch_size"),
+    *("gradient_accumulation_steps", "save_total_limit"),
 )
+
+
+_SEEDS: Final = 2**32  # NumPy takes no larger one
 
 
 def _bounds(values: Mapping[str, Any], names: Collection[str], lowest: float) -> list[str]:
@@ -83,6 +89,8 @@ def _required(context: RecipeContext) -> Iterator[str]:
         yield "output_dir: missing; name the folder the stage writes"
     elif Path(values["output_dir"]).is_file():
         yield f"output_dir: {values['output_dir']!r} is a file; name a folder"
+    if not 0 <= values["seed"] < _SEEDS:
+        yield f"seed: {values['seed']} must be at least 0 and below {_SEEDS}"
     if context.verb == "evaluate":
         return
     if not values["model_name_or_path"]:
@@ -98,6 +106,8 @@ def _training(context: RecipeContext) -> Iterator[str]:
     if {"max_steps", "num_train_epochs"} <= given and values["max_steps"] > 0:
         epochs, steps = values["num_train_epochs"], values["max_steps"]
         yield f"num_train_epochs: {epochs} is ignored beside max_steps {steps}; keep one of them"
+    if values["num_train_epochs"] <= 0 and values["max_steps"] <= 0:
+        yield f"num_train_epochs: {values['num_train_epochs']} must be above 0"
     if values["fp16"] and values["bf16"]:
         yield "fp16: true and bf16 true exclude each other; keep one"
     if values["use_peft"] and values.get("sync_ref_model"):
@@ -150,7 +160,7 @@ def _rollout(context: RecipeContext) -> Iterator[str]:
 
 def _sampling(values: Mapping[str, Any]) -> Iterator[str]:
     yield from _bounds(values, ("num_generations",), 1)
-    yield from _bounds(values, ("temperature", "seed"), 0)
+    yield from _bounds(values, ("temperature",), 0)
     if not 0 < values["top_p"] <= 1:
         yield f"top_p: {values['top_p']} must be above 0 and at most 1"
     if values["temperature"] == 0 and values["num_generations"] > 1:
