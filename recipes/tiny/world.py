@@ -24,6 +24,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from trl_r1.chat_template import ParsedCompletion, join_response
+
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -185,6 +187,12 @@ def write_summary(row: dict[str, Any], reasoning: str, answer: str) -> str:
     """
     opening = "the answer is" if row["language"] == "en" else "答案 是"
     return rf"{opening} \boxed{{ {answer} }}"
+
+
+def rewrite_response(row: dict[str, Any], parsed: ParsedCompletion) -> str:
+    """Turns a sample of R1-Zero into a response of R1: the same thoughts, the bare answer as a summary."""
+    reasoning, answer = parsed.reasoning or "", parsed.answer or ""
+    return join_response(reasoning, write_summary(row, reasoning, answer))
 
 
 # ---------------------------------------------------------------------------------------------------- greetings
