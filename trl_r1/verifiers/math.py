@@ -7,8 +7,8 @@ Four steps, each only for what the one before could not settle:
 3. *exact*: plain numbers, lists of them and numbers with units, in rational arithmetic;
 4. *worker*: Math-Verify, in a process that is killed when it overruns.
 
-The first three take a fraction of a millisecond and never start a process. An answer that would make computer algebra run for ever
-is refused before it gets there.
+The first three take a fraction of a millisecond and never start a process. An answer that would make computer algebra
+run for ever is refused before it gets there.
 """
 
 from __future__ import annotations
