@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,8 @@ def test_only_whole_checkpoints_are_found(tmp_path, caplog):
     out = tmp_path / "out"
     assert last_whole_checkpoint(out) is None
     save_one_checkpoint(out)
+    assert last_whole_checkpoint(out) == str(out / "checkpoint-3")
+    shutil.copytree(out / "checkpoint-3", out / "checkpoint-9-best")
     assert last_whole_checkpoint(out) == str(out / "checkpoint-3")
     optimizer = out / "checkpoint-3" / "optimizer.pt"
     optimizer.write_bytes(optimizer.read_bytes()[:100])

@@ -47,8 +47,8 @@ class WholeCheckpointCallback(TrainerCallback):
                 "save_total_limit=1: the Trainer deletes the previous checkpoint before the new one is known to be "
                 "whole, a run killed in between starts anew; use save_total_limit=2"
             )
-        for folder in map(Path, sort_checkpoints(str(args.output_dir))):
-            if int(folder.name.removeprefix(f"{PREFIX_CHECKPOINT_DIR}-")) > state.global_step:
+        for step, folder in _checkpoints(str(args.output_dir)):
+            if step > state.global_step:
                 (folder / MARKER_NAME).unlink(missing_ok=True)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -71,9 +71,9 @@ def last_whole_checkpoint(output_dir: str | Path) -> str | None:
     Returns:
         `str` or `None`: the whole checkpoint of the highest step; partly written ones are passed over.
     """
-    for folder in reversed(sort_checkpoints(str(output_dir))):
-        if _is_whole(Path(folder)):
-            return folder
+    for _, folder in reversed(_checkpoints(output_dir)):
+        if _is_whole(folder):
+            return str(folder)
         logger.warning("%s is not whole (stopped while it was written?), passed over", folder)
     return None
 
@@ -108,6 +108,13 @@ def _stop_at_last_step(trainer: Trainer) -> None:
         return get_batch_samples(epoch_iterator, num_batches, device)
 
     trainer.get_batch_samples = none_past_the_end  # type: ignore[method-assign]
+
+
+def _checkpoints(output_dir: str | Path) -> list[tuple[int, Path]]:
+    """Step and folder of every checkpoint, by step; a copy such as `checkpoint-50-best` is none."""
+    folders = [Path(folder) for folder in sort_checkpoints(str(output_dir))]
+    steps = [folder.name.removeprefix(f"{PREFIX_CHECKPOINT_DIR}-") for folder in folders]
+    return [(int(step), folder) for step, folder in zip(steps, folders, strict=True) if step.isdigit()]
 
 
 def _mark_whole(folder: Path) -> None:
