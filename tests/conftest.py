@@ -30,7 +30,7 @@ if not hasattr(sitecustomize, "NetworkBlockedError"):
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM  # noqa: E402
+from transformers import PreTrainedTokenizerFast, LlamaConfig, LlamaForCausalLM  # noqa: E402
 
 from trl_r1.chat_template import load_template  # noqa: E402
 
@@ -61,9 +61,9 @@ def make_tokenizer():
 
 
 def make_model(tokenizer, seed=0, layers=2, hidden=32):
-    """A random Qwen2 policy with the tokenizer's vocabulary, float32."""
+    """A random Llama policy with the tokenizer's vocabulary, float32."""
     torch.manual_seed(seed)
-    config = Qwen2Config(
+    config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=hidden,
         intermediate_size=2 * hidden,
@@ -77,7 +77,7 @@ def make_model(tokenizer, seed=0, layers=2, hidden=32):
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return Qwen2ForCausalLM(config)
+    return LlamaForCausalLM(config)
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,12 @@ import trl_r1
 ROOT = Path(trl_r1.__file__).parent
 TIERS = [
     {"errors"},
-    {"chat_template", "verifiers", "stage_record"},
+    {"chat_template", "stage_record"},
+    {"verifiers", "run_records"},
     {"rewards"},
-    {"configs", "presets"},
-    {"recipe", "recipe_checks", "recipe_comparison", "recipe_fields", "recipe_values", "recipe_yaml"},
+    {"presets", "script_arguments"},
+    {"configs"},
+    {"recipe"},
     {"generation"},
     {"data"},
     {"evaluation"},

@@ -17,7 +17,7 @@ from trl_r1.recipe import (
     load_yaml,
     validate_recipe,
 )
-from trl_r1.recipe_comparison import compare_recipe
+from trl_r1.recipe.comparison import compare_recipe
 
 
 GRPO = """\

@@ -7,8 +7,8 @@ import pytest
 from transformers.trainer_utils import SchedulerType
 from trl import DatasetMixtureConfig, ModelConfig
 
-from trl_r1.recipe_specs import field_specs
-from trl_r1.recipe_values import ValueProblemError, convert
+from trl_r1.recipe.specs import field_specs
+from trl_r1.recipe.values import ValueProblemError, convert
 from trl_r1.script_arguments import JsonMapping, RewardSpec
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trl_r1.errors import RecipeError
-from trl_r1.recipe_yaml import find_recipe, load_yaml, shipped_recipes
+from trl_r1.recipe.yaml_files import find_recipe, load_yaml, shipped_recipes
 
 
 def write(folder, content):
@@ -91,7 +91,7 @@ def test_recipe_found_beside_the_package(tmp_path, monkeypatch):
     shipped = tmp_path / "package" / "recipes"
     (shipped / "tiny").mkdir(parents=True)
     (shipped / "tiny" / "x.yaml").write_text("a: 1\n")
-    monkeypatch.setattr("trl_r1.recipe_yaml.shipped_recipes", lambda: shipped)
+    monkeypatch.setattr("trl_r1.recipe.yaml_files.shipped_recipes", lambda: shipped)
     monkeypatch.chdir(tmp_path)
     assert find_recipe("recipes/tiny/x.yaml") == shipped / "tiny" / "x.yaml"
     assert find_recipe("tiny/x.yaml") == shipped / "tiny" / "x.yaml"

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from trl_r1.presets import nearest
-from trl_r1.recipe_entries import checkpoint_problems, comparison_problems, suite_problems
-from trl_r1.recipe_inputs import input_problems, named, template_problems
-from trl_r1.recipe_yaml import find_recipe
+from trl_r1.recipe.entries import checkpoint_problems, comparison_problems, suite_problems
+from trl_r1.recipe.inputs import input_problems, named, template_problems
+from trl_r1.recipe.yaml_files import find_recipe
 
 
 TRAINING_VERBS: Final = ("grpo", "sft", "reward_model")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from trl_r1.presets import PRESETS, PROMPTS_PER_STEP, PUBLISHED, UPDATES_PER_ROLLOUT
-from trl_r1.recipe import Recipe
-from trl_r1.recipe_fields import dataclasses_of
-from trl_r1.recipe_specs import field_specs
+from trl_r1.recipe.loading import Recipe
+from trl_r1.recipe.fields import dataclasses_of
+from trl_r1.recipe.specs import field_specs
 
 
 # Told by the derived sizes instead: they alone can be compared between one process and a thousand.

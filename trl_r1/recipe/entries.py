@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from trl_r1.chat_template import RESPONSE_FORMATS
 from trl_r1.presets import nearest
-from trl_r1.recipe_inputs import template_problems
+from trl_r1.recipe.inputs import template_problems
 
 
 _CHECKPOINT_FIELDS: Final = ("name", "path", "revision", "prompt_template", "chat_template", "response_format")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trl_r1.errors import RecipeError
 from trl_r1.presets import CONVENIENCES, PRESETS, nearest
-from trl_r1.recipe_checks import TRAINING_VERBS
-from trl_r1.recipe_specs import FieldSpec, field_specs
-from trl_r1.recipe_values import ValueProblemError, convert
+from trl_r1.recipe.checks import TRAINING_VERBS
+from trl_r1.recipe.specs import FieldSpec, field_specs
+from trl_r1.recipe.values import ValueProblemError, convert
 
 
 if TYPE_CHECKING:

@@ -16,24 +16,12 @@ import yaml
 
 from trl_r1.errors import RecipeError
 from trl_r1.presets import CONVENIENCES, apply_preset, derive_batch, world_size
-from trl_r1.recipe_checks import RecipeContext, check_recipe
-from trl_r1.recipe_fields import VERBS, dataclasses_of, make_parser, read_command_line, read_content, specs_of
-from trl_r1.recipe_inputs import HEADER
-from trl_r1.recipe_specs import FieldSpec
-from trl_r1.recipe_yaml import find_recipe, load_yaml
+from trl_r1.recipe.checks import RecipeContext, check_recipe
+from trl_r1.recipe.fields import dataclasses_of, make_parser, read_command_line, read_content, specs_of
+from trl_r1.recipe.inputs import HEADER
+from trl_r1.recipe.specs import FieldSpec
+from trl_r1.recipe.yaml_files import find_recipe, load_yaml
 
-
-__all__ = [
-    "VERBS",
-    "Recipe",
-    "find_recipe",
-    "header_of",
-    "inspect_recipe",
-    "is_pipeline",
-    "load_recipe",
-    "load_yaml",
-    "validate_recipe",
-]
 
 RESOLVED_NAME: Final = "resolved_config.yaml"
 _SECRETS: Final = ("TOKEN", "KEY", "SECRET", "PASSWORD")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal, get_args, get_origin
 
 from trl_r1.presets import nearest
-from trl_r1.recipe_specs import FieldSpec, field_specs, is_enum, members_of
+from trl_r1.recipe.specs import FieldSpec, field_specs, is_enum, members_of
 from trl_r1.script_arguments import JsonMapping, RewardSpec
 
 

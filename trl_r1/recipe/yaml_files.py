@@ -32,7 +32,7 @@ _RecipeLoader.add_implicit_resolver(
 
 def shipped_recipes() -> Path | None:
     """Folder of the recipes that come with trl_r1: inside an installed package, or beside it in a checkout."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     if (package / "_recipes").is_dir():
         return package / "_recipes"
     checkout = package.parent

@@ -49,15 +49,20 @@ def run_script(verb: str, main: Callable[[Recipe], None], argv: Sequence[str] | 
     try:
         main(load_recipe(verb, list(sys.argv[1:] if argv is None else argv)))
     except R1Error as error:
-        report_error(error)
+        if is_main_process():  # every process finds the same; one tells it
+            report_error(error)
         return 2
     return 0
 
 
+def is_main_process() -> bool:
+    """Whether this is the launcher's first process; known before torch is imported."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 def configure_logging() -> None:
     """Readable log lines on standard error; only the main process speaks below warnings."""
-    main_process = int(os.environ.get("RANK", "0")) == 0
-    level = logging.INFO if main_process else logging.WARNING
+    level = logging.INFO if is_main_process() else logging.WARNING
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("trl_r1").setLevel(level)
 

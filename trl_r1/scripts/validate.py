@@ -9,7 +9,7 @@ from rich.table import Table
 
 from trl_r1.errors import RecipeError
 from trl_r1.recipe import inspect_recipe, is_pipeline, load_yaml
-from trl_r1.recipe_comparison import ComparedValue, compare_recipe
+from trl_r1.recipe.comparison import ComparedValue, compare_recipe
 
 
 def validate(paths: Sequence[str], verb: str | None = None) -> int:
