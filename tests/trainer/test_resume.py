@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from killed_run import main, make_sft
-from tiny_run import make_grpo
+from tiny_run import make_grpo, questions
 from trl import GRPOTrainer
 
 from trl_r1.configs import R1GRPOConfig
@@ -162,6 +162,21 @@ def test_one_kept_checkpoint_is_warned_about(tmp_path, caplog):
 def resume(folder, **options):
     trainer = make_grpo(R1GRPOTrainer, R1GRPOConfig, str(folder), **{**SAVING, "max_steps": 4, **options})
     return trainer.train(resume_from_checkpoint=str(folder / "checkpoint-3"))
+
+
+def test_a_streamed_dataset_resumes_too(tmp_path):
+    def train(max_steps):
+        run = {"train_dataset": questions().to_iterable_dataset()}
+        trainer = make_grpo(
+            R1GRPOTrainer, R1GRPOConfig, str(tmp_path / "out"), **{**SAVING, "max_steps": max_steps}, run=run
+        )
+        train_or_resume(trainer)
+        return trainer.model.state_dict()
+
+    expected = train(4)
+    shutil.rmtree(tmp_path / "out")
+    train(2)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in train(4).items())
 
 
 def test_a_checkpoint_of_another_trainer_is_refused(tmp_path):

@@ -99,7 +99,7 @@ class GRPOState:
             trainer._buffered_inputs = rollout
 
 
-def restore_epoch(sampler: Sampler[int], state: TrainerState) -> None:
+def restore_epoch(sampler: Sampler[int] | None, state: TrainerState) -> None:
     """Draw the orders of the epochs already trained: TRL's sampler starts with the first epoch's in each process."""
     if isinstance(sampler, RepeatSampler) and sampler.shuffle:
         for _ in range(int(state.epoch or 0)):

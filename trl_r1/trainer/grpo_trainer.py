@@ -36,6 +36,7 @@ class R1GRPOTrainer(GRPOTrainer):
     """
 
     args: GRPOConfig
+    _train_sampler: Sampler[int] | None = None  # none for a streamed dataset
 
     _tag_names = ["trl", "grpo", "trl_r1"]  # noqa: RUF012  (TRL's own attribute)
     _name = "GRPO"
@@ -70,8 +71,9 @@ class R1GRPOTrainer(GRPOTrainer):
         return rewards.masked_fill(unscorable.unsqueeze(1), torch.nan)
 
     def _get_train_sampler(self, dataset: Any = None) -> Sampler[int]:
-        self._train_sampler: Sampler[int] = super()._get_train_sampler(dataset)
-        return self._train_sampler
+        sampler: Sampler[int] = super()._get_train_sampler(dataset)
+        self._train_sampler = sampler
+        return sampler
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         if not self.args.save_only_model:
