@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from trl_r1.hub.lineage import Lineage, LineageNode
-from trl_r1.stage_record import StageRecord
+from trl_r1.run_records import Evaluation
+from trl_r1.stage_record import Measurement, StageRecord
 
 
 SHOWN_TRAINING_METRICS = (
     *("loss", "reward", "reward_std", "kl", "entropy", "completions/mean_length", "completions/clipped_ratio"),
     *("mean_token_accuracy", "accuracy", "margin", "num_tokens", "epoch"),
 )
+GROUPED_METRICS = ("accuracy", "chain_tokens")
 
 
 def cell(value: Any) -> str:
@@ -78,42 +79,27 @@ def training_rows(record: StageRecord) -> list[dict[str, str]]:
     return [{"metric": cell(name), "value": cell(record.metrics[name].value)} for name in shown]
 
 
-def evaluations_of(folder: Path, evaluations: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The evaluation records that measured the weights in `folder`, in a fixed order."""
-    found = [dict(entry) for entry in evaluations if _measures(entry, folder)]
-    return sorted(found, key=lambda entry: (str(entry.get("suite")), str(entry.get("mode"))))
-
-
-def _measures(entry: Mapping[str, Any], folder: Path) -> bool:
-    path = entry.get("path") or entry.get("checkpoint")
-    return path is not None and Path(str(path)).resolve() == folder.resolve()
-
-
-def result_rows(evaluations: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """One row a metric, suite and mode."""
+def result_rows(evaluations: Sequence[Evaluation]) -> list[dict[str, str]]:
+    """One row a metric, and for those of `GROUPED_METRICS` one more for each group of questions."""
     rows = []
-    for entry in evaluations:
-        for name, measured in entry["metrics"].items():
-            rows.append(
-                {
-                    "suite": cell(entry["suite"]),
-                    "group": "",
-                    "mode": cell(entry["mode"]),
-                    "metric": cell(name),
-                    "value": f"{measured['value']:.3f}",
-                    "interval": format_interval(measured),
-                    "n": cell(measured["n"]),
-                }
-            )
+    for evaluation in evaluations:
+        for name, measured in evaluation.metrics.items():
+            rows.append(_result_row(evaluation, "", name, measured))
+            if name in GROUPED_METRICS:
+                for value, metrics in evaluation.groups.items():
+                    if name in metrics:
+                        group = f"{evaluation.group_by} {value}"
+                        rows.append(_result_row(evaluation, group, name, metrics[name]))
     return rows
 
 
-def format_interval(measured: Mapping[str, Any]) -> str:
-    """`"0.81 to 0.88"`, or nothing where none was computed."""
-    low, high = measured.get("low"), measured.get("high")
-    return "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
-
-
-def result_notes(evaluations: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """How each line of the results came about."""
-    return iter(())
+def _result_row(evaluation: Evaluation, group: str, metric: str, measured: Measurement) -> dict[str, str]:
+    low, high = measured.low, measured.high
+    return {
+        "questions": cell(f"{evaluation.suite}, {group}" if group else evaluation.suite),
+        "mode": cell(evaluation.mode),
+        "metric": cell(metric),
+        "value": f"{measured.value:.3f}",
+        "interval": "" if low is None or high is None else f"{low:.3f} to {high:.3f}",
+        "n": "" if measured.n is None else cell(measured.n),
+    }

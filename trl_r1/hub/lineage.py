@@ -144,27 +144,28 @@ class Lineage:
         if node.folder is None or node.record is None:
             return
         for parent in node.record.parents:
-            yield parent.role, self._add_parent(parent, node.folder, verify, below)
+            yield parent.role, self._add_parent(parent, node, verify, below)
         for source in node.record.data:
-            folder = _find_data_stage(source, node.folder)
+            folder = _find_data_stage(source, node)
             if folder is not None:
                 yield "data", self._add(folder, verify, below)
 
-    def _add_parent(self, parent: Parent, child: Path, verify: bool, below: tuple[str, ...]) -> LineageNode:
+    def _add_parent(self, parent: Parent, child: LineageNode, verify: bool, below: tuple[str, ...]) -> LineageNode:
         """Add a model that a stage used, with its own ancestors if a record tells of them."""
         if parent.stage is None and parent.weights_sha256 is None:  # no folder when it was used: a model of the Hub
             return self._add_leaf(LineageNode(name=parent.name_or_path))
         folders = [path for path in _candidates(Path(parent.name_or_path), child) if path.is_dir()]
         if not folders:
             raise RecordError(
-                f"{child}: its {parent.role} {parent.name_or_path!r} is gone; bring the folder back or run the "
+                f"{child.folder}: its {parent.role} {parent.name_or_path!r} is gone; bring the folder back or run the "
                 "pipeline again"
             )
         if verify and parent.weights_sha256:
             folders = [path for path in folders if hash_weights(path) == parent.weights_sha256]
         if not folders:
             raise RecordError(
-                f"{parent.name_or_path}: holds other weights than those {child} was made from; run the pipeline again"
+                f"{parent.name_or_path}: holds other weights than those {child.folder} was made from; "
+                "run the pipeline again"
             )
         folder = folders[0]
         if parent.stage is None and not has_stage_record(folder):
@@ -175,21 +176,22 @@ class Lineage:
         return self.nodes.setdefault(node.key, node)
 
 
-def _candidates(path: Path, child: Path) -> tuple[Path, ...]:
-    """Where a recorded folder may be: where the record says, or beside its child when all was moved together."""
-    return (path, child.parent / path.name)
+def _candidates(path: Path, child: LineageNode) -> list[Path]:
+    """Where a recorded path may lead: first to its place beside the child, which may have been moved with it."""
+    found = [path]
+    if child.folder and child.record and (home := child.record.config.get("output_dir")):
+        home = Path(str(home)).parent
+        if path.is_relative_to(home):
+            found.insert(0, child.folder.parent / path.relative_to(home))
+    return found
 
 
-def _find_data_stage(source: DataSource, child: Path) -> Path | None:
+def _find_data_stage(source: DataSource, child: LineageNode) -> Path | None:
     """Folder of the stage that wrote a data set; `None` for data from elsewhere."""
-    path = Path(source.source)
-    inside: list[str] = []
-    for _ in range(DATA_DEPTH + 1):
-        for candidate in _candidates(path, child):
-            if path.name and has_stage_record(candidate) and candidate.joinpath(*inside).exists():
-                return candidate
-        inside.insert(0, path.name)
-        path = path.parent
+    for path in _candidates(Path(source.source), child):
+        for folder in (path, *list(path.parents)[:DATA_DEPTH]):
+            if path.exists() and has_stage_record(folder):
+                return folder
     return None
 
 

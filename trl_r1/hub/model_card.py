@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trl_r1.errors import RecordError
 from trl_r1.hub import card_tables
 from trl_r1.hub.lineage import Lineage
-from trl_r1.hub.usage import cite, describe_usage
-from trl_r1.stage_record import StageRecord, read_stage_record, weight_files
+from trl_r1.hub.usage import cite, usage_kind
+from trl_r1.run_records import Evaluation, RunRecords
+from trl_r1.stage_record import StageRecord
 
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ SUMMARIES = {
 def create_model_card(
     folder: str | Path,
     *,
-    evaluations: Sequence[Mapping[str, Any]] = (),
+    evaluations: Sequence[Evaluation] = (),
     license: str | None = None,
     verify_weights: bool = True,
 ) -> str:
@@ -44,8 +44,8 @@ def create_model_card(
     Args:
         folder (`str` or `Path`):
             Folder of the checkpoint, with its `stage.json`.
-        evaluations (`Sequence[Mapping]`, *optional*):
-            Evaluation records; those of other checkpoints are left out.
+        evaluations (`Sequence[Evaluation]`, *optional*):
+            What was measured of it.
         license (`str`, *optional*):
             Licence of the weights as the Hub spells it, such as `"apache-2.0"`. Left out unless given: it is the
             owner's to choose.
@@ -63,24 +63,26 @@ def create_model_card(
     folder = Path(folder)
     lineage = Lineage.from_folder(folder, verify_weights=verify_weights)
     record = lineage.root.record
-    assert record is not None  # the root was read from a record
-    measured = card_tables.evaluations_of(folder, evaluations)
+    if record is None or record.kind not in SUMMARIES:
+        raise RecordError(f"{folder}: a stage that leaves no model; a card is for {', '.join(SUMMARIES)}")
     source = (files("trl_r1") / "templates" / "model_card.md").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
     text = environment.from_string(source).render(
-        card_data=_metadata(lineage, record, measured, license).to_yaml().strip(),
+        card_data=_metadata(lineage, record, evaluations, license).to_yaml().strip(),
         name=record.stage,
         summary=SUMMARIES[record.kind],
         lineage=list(card_tables.lineage_lines(lineage)),
         mermaid=lineage.to_mermaid() if lineage.edges else "",
-        results=card_tables.result_rows(measured),
-        result_notes=list(card_tables.result_notes(measured)),
+        results=card_tables.result_rows(evaluations),
+        result_notes=list(_protocol(evaluations)),
         data=card_tables.data_rows(record),
         rewards=card_tables.reward_rows(record),
         training=card_tables.training_rows(record),
-        usage=describe_usage(record),
+        usage=usage_kind(record),
+        path=record.config.get("hub_model_id") or record.config.get("output_dir") or record.stage,
+        template=record.config.get("prompt_template"),
         command=shlex.join(record.command),
         reproduction=list(_reproduction(record)),
         config=_config_yaml(record),
@@ -105,31 +107,18 @@ def create_model_cards(pipeline_folder: str | Path) -> list[Path]:
     Raises:
         [`RecordError`]: as [`create_model_card`].
     """
-    stages = [path.parent for path in sorted(Path(pipeline_folder).rglob("stage.json"))]
-    records = {folder: read_stage_record(folder) for folder in stages}
-    evaluations = [entry for record in records.values() for entry in record.evaluations]
+    records = RunRecords.read(pipeline_folder)
+    license = records.content.get("license")
     checkpoints = [
-        folder for folder, record in records.items() if record.kind in SUMMARIES and any(weight_files(folder))
+        stage for stage in records.stages.values() if stage.record.kind in SUMMARIES and stage.is_checkpoint
     ]
-    license = _pipeline_license(Path(pipeline_folder))
-    for folder in checkpoints:
-        create_model_card(folder, evaluations=evaluations, license=license)
-    return [folder / CARD_NAME for folder in checkpoints]
-
-
-def _pipeline_license(folder: Path) -> str | None:
-    path = folder / "pipeline.json"
-    if not path.is_file():
-        return None
-    try:
-        license = json.loads(path.read_text(encoding="utf-8")).get("license")
-        return str(license) if license else None
-    except (ValueError, AttributeError) as error:
-        raise RecordError(f"{path}: damaged ({error}); run the pipeline again") from error
+    for stage in checkpoints:
+        create_model_card(stage.folder, evaluations=stage.evaluations, license=license)
+    return [stage.folder / CARD_NAME for stage in checkpoints]
 
 
 def _metadata(
-    lineage: Lineage, record: StageRecord, evaluations: Sequence[Mapping[str, Any]], license: str | None
+    lineage: Lineage, record: StageRecord, evaluations: Sequence[Evaluation], license: str | None
 ) -> ModelCardData:
     """What the Hub reads: the card's YAML header."""
     from huggingface_hub import EvalResult, ModelCardData
@@ -137,15 +126,15 @@ def _metadata(
     results = [
         EvalResult(
             task_type="text-generation",
-            dataset_name=str(entry["suite"]),
-            dataset_type=str(entry.get("dataset") or entry["suite"]),
+            dataset_name=evaluation.suite,
+            dataset_type=evaluation.suite,
             metric_type=name,
-            metric_name=f"{name} ({entry['mode']})",
-            metric_value=measured["value"],
-            metric_args={key: measured[key] for key in ("n", "low", "high") if measured.get(key) is not None},
+            metric_name=f"{name} ({evaluation.mode})",
+            metric_value=measured.value,
+            metric_args={"n": measured.n, "low": measured.low, "high": measured.high},
         )
-        for entry in evaluations
-        for name, measured in entry["metrics"].items()
+        for evaluation in evaluations
+        for name, measured in evaluation.metrics.items()
     ]
     hub_data = [source.source for source in record.data if _is_hub_id(source.source)]
     return ModelCardData(
@@ -158,6 +147,14 @@ def _metadata(
         model_name=record.stage if results else None,
         eval_results=results or None,
     )
+
+
+def _protocol(evaluations: Sequence[Evaluation]) -> Iterator[str]:
+    """How each suite was answered."""
+    for evaluation in evaluations:
+        settings = evaluation.content.get("sampling") or {}
+        words = ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
+        yield f"{evaluation.suite}, {evaluation.mode}: {evaluation.n} answers{f' ({words})' if words else ''}"
 
 
 def _is_hub_id(source: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 from trl_r1.pipeline.graph import Pipeline, Stage
 from trl_r1.pipeline.loading import strings_in
-from trl_r1.recipe_yaml import find_recipe, load_yaml
+from trl_r1.recipe.yaml_files import find_recipe, load_yaml
 from trl_r1.stage_record import hash_file, hash_json
 
 

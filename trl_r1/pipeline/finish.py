@@ -14,6 +14,7 @@ from trl_r1.errors import PipelineError, RecordError
 from trl_r1.pipeline.graph import Pipeline
 from trl_r1.pipeline.relocation import relocate_values
 from trl_r1.pipeline.stage_process import StageProcess
+from trl_r1.run_records import write_pipeline_record
 from trl_r1.stage_record import (
     RECORD_NAME,
     Parent,
@@ -25,12 +26,8 @@ from trl_r1.stage_record import (
     hash_json,
     read_stage_record,
     weight_files,
-    write_json,
     write_stage_record,
 )
-
-
-PIPELINE_RECORD_NAME = "pipeline.json"
 
 
 def finish_stage(pipeline: Pipeline, stage: StageProcess, code: int, fingerprint: str) -> StageRecord:
@@ -61,7 +58,11 @@ def finish_stage(pipeline: Pipeline, stage: StageProcess, code: int, fingerprint
 def _script_record(pipeline: Pipeline, stage: StageProcess, fingerprint: str) -> StageRecord:
     """Record of a Python file: what the runner saw of it."""
     definition = pipeline.stages[stage.name]
-    config: dict[str, Any] = {"script": definition.script, **relocate_values(pipeline, definition.args)}
+    config: dict[str, Any] = {
+        "script": definition.script,
+        "output_dir": str(stage.folder),
+        **relocate_values(pipeline, definition.args),
+    }
     return StageRecord(
         stage=stage.name,
         kind="script",
@@ -87,7 +88,7 @@ def _script_parents(pipeline: Pipeline, name: str) -> list[Parent]:
     return [describe_parent(str(folder), role="input") for folder in folders if any(weight_files(folder))]
 
 
-def write_pipeline_record(pipeline: Pipeline) -> None:
+def record_pipeline(pipeline: Pipeline) -> None:
     """Write `pipeline.json`: the stages in order, for table, cards and report."""
     content = {
         "pipeline": str(pipeline.path),
@@ -100,8 +101,7 @@ def write_pipeline_record(pipeline: Pipeline) -> None:
             for name, stage in pipeline.stages.items()
         ],
     }
-    path = pipeline.output_dir / PIPELINE_RECORD_NAME
-    write_json(path, content)
+    write_pipeline_record(pipeline.output_dir, content)
 
 
 def finish_run(pipeline: Pipeline, console: Console) -> None:

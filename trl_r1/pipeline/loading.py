@@ -23,7 +23,7 @@ from typing import Any
 
 from trl_r1.errors import RecipeError
 from trl_r1.pipeline.graph import LOG_FOLDER, VERBS, Pipeline, Stage, ancestors, describe_unknown, sort_stages
-from trl_r1.recipe_yaml import find_recipe, load_yaml
+from trl_r1.recipe.yaml_files import find_recipe, load_yaml
 
 
 PIPELINE_FIELDS = ("output_dir", "seed", "jobs", "env", "license", "stages", "report")

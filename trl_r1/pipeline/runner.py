@@ -16,7 +16,7 @@ from rich.console import Console
 from trl_r1.errors import R1Error
 from trl_r1.pipeline.display import Display, Status
 from trl_r1.pipeline.fingerprint import stage_fingerprints
-from trl_r1.pipeline.finish import finish_run, finish_stage, write_pipeline_record
+from trl_r1.pipeline.finish import finish_run, finish_stage, record_pipeline
 from trl_r1.pipeline.graph import Pipeline
 from trl_r1.pipeline.loading import check_recipes, load_pipeline
 from trl_r1.pipeline.locking import run_lock
@@ -70,7 +70,7 @@ def run_pipeline(
     fingerprints = stage_fingerprints(pipeline)
     with run_lock(pipeline.output_dir) as lock, _catch_signals() as caught:
         shutil.rmtree(pipeline.output_dir / DISCARD_NAME, ignore_errors=True)  # left by a run that was killed
-        write_pipeline_record(pipeline)
+        record_pipeline(pipeline)
         with Display(selected.stages, console) as display:
             code = _Run(selected, fingerprints, lock, display, caught).run()
         if code == 0:

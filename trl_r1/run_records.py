@@ -1,0 +1,203 @@
+"""All records in a pipeline's folder, and which evaluation measured which stage: what table, cards and report read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trl_r1.errors import RecordError
+from trl_r1.stage_record import (
+    RECORD_NAME,
+    Measurement,
+    StageRecord,
+    hash_json,
+    read_stage_record,
+    weight_files,
+    write_json,
+)
+
+
+PIPELINE_RECORD_NAME = "pipeline.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """
+    What one suite of questions, answered in one mode, said about one checkpoint.
+
+    Args:
+        checkpoint, path (`str`):
+            Name and folder or Hub id, as the evaluation's recipe gave them.
+        weights_sha256 (`str` or `None`):
+            Of the weights that were measured; `None` for a Hub id.
+        suite, mode (`str`):
+            Which questions, and how they were answered (`"sampled"`, `"greedy"`, `"forced_chain"`, ...).
+        n (`int`):
+            Number of answers.
+        metrics (`dict[str, Measurement]`):
+            By name.
+        group_by (`str` or `None`):
+            Column the groups come from.
+        groups (`dict[str, dict[str, Measurement]]`):
+            The same metrics for each value of that column.
+        samples (`Path` or `None`):
+            File with every answer, a JSON object a line.
+        content (`dict[str, Any]`):
+            The record as it was written.
+    """
+
+    checkpoint: str
+    path: str
+    weights_sha256: str | None
+    suite: str
+    mode: str
+    n: int
+    metrics: dict[str, Measurement]
+    group_by: str | None = None
+    groups: dict[str, dict[str, Measurement]] = field(default_factory=dict)
+    samples: Path | None = None
+    content: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedStage:
+    """A stage with its folder and what was measured of its weights."""
+
+    name: str
+    folder: Path
+    record: StageRecord
+    evaluations: tuple[Evaluation, ...] = ()
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether it left weights."""
+        return any(weight_files(self.folder))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecords:
+    """
+    The finished stages of a pipeline. Build it with [`RunRecords.read`].
+
+    Args:
+        folder (`Path`):
+            The pipeline's folder.
+        stages (`dict[str, FinishedStage]`):
+            In the pipeline's order.
+        content (`dict[str, Any]`):
+            `pipeline.json`, empty without one.
+    """
+
+    folder: Path
+    stages: dict[str, FinishedStage]
+    content: dict[str, Any]
+
+    @classmethod
+    def read(cls, folder: str | Path) -> RunRecords:
+        """
+        Read every record below a folder.
+
+        Raises:
+            [`RecordError`]: when one is damaged, or there is none.
+        """
+        folder = Path(folder)
+        content = _read_pipeline_record(folder)
+        records = {path.parent: read_stage_record(path.parent) for path in _record_files(folder)}
+        if not records:
+            raise RecordError(f"{folder}: no stage has finished there; run the pipeline first")
+        order = [entry.get("name") for entry in content.get("stages", [])]
+        evaluations = [
+            _read_evaluation(entry, place) for place, record in records.items() for entry in record.evaluations
+        ]
+        ranked = sorted(records.items(), key=lambda item: (_rank(item[1].stage, order), item[1].started, str(item[0])))
+        stages = [
+            FinishedStage(
+                name=record.stage,
+                folder=place,
+                record=record,
+                evaluations=tuple(item for item in evaluations if _measured(item, record)),
+            )
+            for place, record in ranked
+        ]
+        return cls(folder=folder, stages={stage.name: stage for stage in stages}, content=content)
+
+    def evaluations(self) -> Iterator[tuple[FinishedStage, Evaluation]]:
+        """Every evaluation of a stage of this pipeline, with the stage."""
+        for stage in self.stages.values():
+            for evaluation in stage.evaluations:
+                yield stage, evaluation
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of all stages together, as if they had run one by one."""
+        return sum(stage.record.seconds for stage in self.stages.values())
+
+
+def write_pipeline_record(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write `pipeline.json` unless it is there already, word for word."""
+    path = folder / PIPELINE_RECORD_NAME
+    if not path.is_file() or _read_pipeline_record(folder) != content:
+        write_json(path, content)
+
+
+def weights_of(record: StageRecord) -> str | None:
+    """
+    Hash of the weights a stage wrote, from its record alone.
+
+    The same value as [`~trl_r1.stage_record.hash_weights`] computes from the files.
+    """
+    digests = [[item.path, item.sha256] for item in record.artefacts if item.path.endswith((".safetensors", ".bin"))]
+    return hash_json(digests) if digests else None
+
+
+def _record_files(folder: Path) -> list[Path]:
+    """Records of the pipeline's own stages; what lies in hidden folders was thrown away."""
+    found = sorted(folder.rglob(RECORD_NAME))
+    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+
+
+def _read_pipeline_record(folder: Path) -> dict[str, Any]:
+    path = folder / PIPELINE_RECORD_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise RecordError(f"{path}: not valid JSON ({error}); delete it and run the pipeline again") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _rank(stage: str, order: list[Any]) -> int:
+    return order.index(stage) if stage in order else len(order)
+
+
+def _measured(evaluation: Evaluation, record: StageRecord) -> bool:
+    """Whether an evaluation measured just the weights a stage left, wherever they lie now."""
+    return evaluation.weights_sha256 is not None and evaluation.weights_sha256 == weights_of(record)
+
+
+def _read_evaluation(entry: Mapping[str, Any], folder: Path) -> Evaluation:
+    """One evaluation record."""
+    try:
+        return Evaluation(
+            checkpoint=entry["checkpoint"],
+            path=entry["path"],
+            weights_sha256=entry["weights_sha256"],
+            suite=entry["suite"],
+            mode=entry["mode"],
+            n=entry["n"],
+            metrics=_read_metrics(entry["metrics"]),
+            group_by=entry.get("group_by"),
+            groups={str(value): _read_metrics(metrics) for value, metrics in (entry.get("groups") or {}).items()},
+            samples=folder / entry["samples"] if entry.get("samples") else None,
+            content=dict(entry),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RecordError(f"{folder}/{RECORD_NAME}: damaged evaluation ({error!r}); evaluate again") from error
+
+
+def _read_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Measurement]:
+    return {name: Measurement(**measured) for name, measured in metrics.items()}
