@@ -73,6 +73,8 @@ def test_weight_hash_changes_with_the_weights(tmp_path):
     assert hash_weights(tmp_path) is None
     (tmp_path / "model.safetensors").write_bytes(b"one")
     first = hash_weights(tmp_path)
+    (tmp_path / "training_args.bin").write_bytes(b"no weights")
+    assert hash_weights(tmp_path) == first
     (tmp_path / "model.safetensors").write_bytes(b"two")
     assert first is not None
     assert hash_weights(tmp_path) != first

@@ -60,8 +60,8 @@ class R1GRPOConfig(GRPOConfig):
     Args:
         skip_unscorable (`bool`, *optional*, defaults to `False`):
             Whether a completion that a reward function could not judge (`None`), in a group where it judged others,
-            gets the group's mean reward, and so no advantage. Otherwise TRL counts the missing reward as zero, and a
-            fault of the grader reads as a wrong answer. The presets switch it on.
+            takes no part: it is left out of the group's mean and deviation and has no advantage. Otherwise TRL counts
+            the missing reward as zero, and a fault of the grader reads as a wrong answer. The presets switch it on.
 
     Raises:
         [`RecipeError`]: with every value that is out of range.
@@ -71,7 +71,7 @@ class R1GRPOConfig(GRPOConfig):
         default=False,
         metadata={
             "help": "Whether a completion that a reward function could not judge, in a group where it judged others, "
-            "gets the group's mean reward, and so no advantage."
+            "takes no part: no advantage, and left out of the group's mean."
         },
     )
 

@@ -193,8 +193,9 @@ def hash_json(content: Any) -> str:
 
 
 def weight_files(folder: str | Path) -> Iterator[Path]:
-    """Weight files of a checkpoint folder, in name order."""
-    yield from sorted(path for path in Path(folder).glob("*") if path.suffix in {".safetensors", ".bin"})
+    """Weight files of a checkpoint folder, in name order. `training_args.bin`, the Trainer's, holds no weights."""
+    files = sorted(path for path in Path(folder).glob("*") if path.suffix in {".safetensors", ".bin"})
+    yield from (path for path in files if path.name != "training_args.bin")
 
 
 def hash_weights(folder: str | Path) -> str | None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from torch.utils.data import Dataset
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, Trainer, TrainingArguments, set_seed
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Trainer, TrainingArguments, set_seed
 from world import build_tokenizer, sample_document
 
 from trl_r1.chat_template import load_template
@@ -48,9 +48,9 @@ SIZES = {
 }
 
 
-def make_model(tokenizer: PreTrainedTokenizerFast, size: Size) -> Qwen2ForCausalLM:
+def make_model(tokenizer: PreTrainedTokenizerFast, size: Size) -> LlamaForCausalLM:
     """Makes an untrained model. Short rotary wavelengths and large initial weights made copying quick to learn."""
-    config = Qwen2Config(
+    config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=size.hidden_size,
         intermediate_size=3 * size.hidden_size,
@@ -65,7 +65,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast, size: Size) -> Qwen2ForCausal
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,
     )
-    return Qwen2ForCausalLM(config)
+    return LlamaForCausalLM(config)
 
 
 class Corpus(Dataset[dict[str, torch.Tensor]]):
