@@ -18,7 +18,7 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join([BLOCKER, *filter(None, [os.environ.get("PYTHONPATH")])]),
 )
 sys.path.insert(0, BLOCKER)
-import sitecustomize  # noqa: E402, F401  (an interpreter's own sitecustomize may have been loaded already)
+import sitecustomize  # noqa: E402  (an interpreter's own sitecustomize may have been loaded already)
 
 
 if not hasattr(sitecustomize, "NetworkBlockedError"):
@@ -30,7 +30,7 @@ if not hasattr(sitecustomize, "NetworkBlockedError"):
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
-from transformers import PreTrainedTokenizerFast, LlamaConfig, LlamaForCausalLM  # noqa: E402
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
 
 from trl_r1.chat_template import load_template  # noqa: E402
 

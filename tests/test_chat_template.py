@@ -27,7 +27,12 @@ ZERO_CASES = [
     ("hi <think> a </think> <answer> 6 </answer>", "a", "6", ["text_before_think"]),
     ("<think> a <think> b </think> <answer> 6 </answer>", "a <think> b", "6", ["nested"]),
     ("<think> a </think> b </think> <answer> 6 </answer>", "a </think> b", "6", ["repeated_close"]),
-    ("<think> <answer> 5 </answer> </think> <answer> 6 </answer>", "<answer> 5 </answer>", "6", ["answer_in_reasoning"]),
+    (
+        "<think> <answer> 5 </answer> </think> <answer> 6 </answer>",
+        "<answer> 5 </answer>",
+        "6",
+        ["answer_in_reasoning"],
+    ),
     ("<think> a </think> 6", "a", "6", ["answer_missing"]),
     ("<think> a </think> <answer> 6", "a", None, ["answer_unclosed"]),
     ("<think> a </think> <answer> </answer>", "a", None, ["answer_missing"]),
@@ -102,9 +107,7 @@ def test_r1_template_keeps_the_reasoning_of_every_turn_and_masks_it_in(tokenizer
     ]
     out = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
     kept = [token for token, kept in zip(out["input_ids"], out["assistant_masks"], strict=True) if kept]
-    expected = (
-        "<think> 4 plus 5 9 </think> the answer is 9<|im_end|><think> 9 minus 3 6 </think> 6<|im_end|>"
-    )
+    expected = "<think> 4 plus 5 9 </think> the answer is 9<|im_end|><think> 9 minus 3 6 </think> 6<|im_end|>"
     assert kept == tokenizer(expected)["input_ids"]
 
 

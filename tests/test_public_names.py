@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 import trl_r1
 
 
@@ -14,12 +16,8 @@ def test_names_are_sorted_and_importable():
 
 
 def test_unknown_names_raise():
-    try:
-        trl_r1.nothing  # noqa: B018
-    except AttributeError as error:
-        assert "no attribute 'nothing'" in str(error)
-    else:
-        raise AssertionError("an unknown name was found")
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = trl_r1.nothing
 
 
 def test_the_command_line_starts_without_torch():

@@ -1,4 +1,4 @@
-"""Refuse every socket beyond the loopback and AF_UNIX. On `PYTHONPATH` of the whole test run, subprocesses included."""
+"""Refuse every socket beyond the loopback and AF_UNIX. On `PYTHONPATH` of the test run, subprocesses included."""
 
 import socket
 

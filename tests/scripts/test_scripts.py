@@ -64,9 +64,7 @@ def assert_loads_everywhere(folder):
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     chat = [{"role": "user", "content": "hello ?"}]
     inputs = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
-    assert tokenizer.decode(inputs["input_ids"][0]) == (
-        "<|im_start|> user hello ? <|im_end|> <|im_start|> assistant"
-    )
+    assert tokenizer.decode(inputs["input_ids"][0]) == ("<|im_start|> user hello ? <|im_end|> <|im_start|> assistant")
     assert model.generate(**inputs, max_new_tokens=2).shape[1] > inputs["input_ids"].shape[1]
 
 
@@ -99,7 +97,9 @@ def test_grpo_leaves_a_checkpoint_a_record_and_a_card(launch, tmp_path, checkpoi
     card = (folder / "README.md").read_text()
     assert "licence" not in card.split("---")[1]
     assert "accuracy_reward" in card
-    assert main(["grpo", "--config", str(folder / "resolved_config.yaml"), "--output_dir", str(tmp_path / "again")]) == 0
+    assert (
+        main(["grpo", "--config", str(folder / "resolved_config.yaml"), "--output_dir", str(tmp_path / "again")]) == 0
+    )
     again = read_stage_record(tmp_path / "again")
     weights = {item.path: item.sha256 for item in record.artefacts}
     assert {item.path: item.sha256 for item in again.artefacts}["model.safetensors"] == weights["model.safetensors"]

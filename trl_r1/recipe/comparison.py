@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from trl_r1.presets import PRESETS, PROMPTS_PER_STEP, PUBLISHED, UPDATES_PER_ROLLOUT
-from trl_r1.recipe.loading import Recipe
 from trl_r1.recipe.fields import dataclasses_of
+from trl_r1.recipe.loading import Recipe
 from trl_r1.recipe.specs import field_specs
 
 

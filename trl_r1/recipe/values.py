@@ -130,7 +130,8 @@ def _as_is(member: Any, value: Any) -> Any:
         return _items(get_args(member), value)
     if (origin is Literal or is_enum(origin)) and isinstance(value, str):
         return value  # the choices are checked after
-    plain = {bool: bool, int: int, float: (int, float), str: str, dict: dict}.get(origin)
+    kinds: dict[Any, Any] = {bool: bool, int: int, float: (int, float), str: str, dict: dict}
+    plain = kinds.get(origin)
     if plain is None or not isinstance(value, plain) or (isinstance(value, bool) and origin is not bool):
         raise ValueProblemError("")
     return value

@@ -83,7 +83,9 @@ def compare_pairs(
         before, after = ((entry[side], entry["suite"], entry["mode"]) for side in ("before", "after"))
         missing = [key for key in (before, after) if key not in files]
         if missing:
-            raise RecipeError([f"comparisons: {' / '.join(missing[0])} was not measured; name a checkpoint, suite, mode"])
+            raise RecipeError(
+                [f"comparisons: {' / '.join(missing[0])} was not measured; name a checkpoint, suite, mode"]
+            )
         metric = entry["metric"]
         result = compare(files[before], files[after], [metric])["metrics"].get(metric)
         if result is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trl_r1.scripts.common import StageRecorder, run_script
 from trl_r1.stage_record import RewardUse
@@ -21,36 +21,21 @@ if TYPE_CHECKING:
 
 def train(recipe: Recipe) -> None:
     """Check rewards, templates and data, then train. Nothing is loaded before all that can be checked is."""
-    from trl import get_peft_config, get_quantization_config
-
     from trl_r1.data import check_batch, load_prompts
     from trl_r1.rewards import build_rewards, probe_rewards
-    from trl_r1.scripts.training import (
-        callbacks,
-        load_tokenizer,
-        model_init_kwargs,
-        template_hashes,
-        train_and_record,
-    )
+    from trl_r1.scripts.training import load_tokenizer, template_hashes, train_and_record, trainer_arguments
     from trl_r1.trainer import R1GRPOTrainer
 
-    script_args, args, model_args = recipe.script_args, recipe.training_args, recipe.model_args
+    script_args, args = recipe.script_args, recipe.training_args
     recorder = StageRecorder.from_recipe("grpo", recipe, args.output_dir, script_args.stage_name)
     rewards = build_rewards(script_args.reward_funcs)
     tokenizer = load_tokenizer(recipe)
     prompts = load_prompts(script_args, recipe.dataset_args, tokenizer, chat_template_kwargs=args.chat_template_kwargs)
     check_batch(len(prompts.dataset), args.generation_batch_size // args.num_generations, "prompts a rollout")
     probe_rewards(rewards, prompts.dataset[0])
-    args.model_init_kwargs = model_init_kwargs(model_args, args)
+    functions: list[Any] = list(rewards)  # TRL's annotation knows no asynchronous rewards
     trainer = R1GRPOTrainer(
-        model=model_args.model_name_or_path,
-        reward_funcs=rewards,
-        args=args,
-        train_dataset=prompts.dataset,
-        processing_class=tokenizer,
-        quantization_config=get_quantization_config(model_args),
-        peft_config=get_peft_config(model_args),
-        callbacks=callbacks(),
+        reward_funcs=functions, train_dataset=prompts.dataset, **trainer_arguments(recipe, tokenizer)
     )
     recorder.data = prompts.sources
     weights = args.reward_weights or [1.0] * len(rewards)

@@ -20,32 +20,17 @@ if TYPE_CHECKING:
 
 def train(recipe: Recipe) -> None:
     """Load the pairs, train a scalar head on the recipe's model, save."""
-    from trl import RewardTrainer, get_peft_config, get_quantization_config
+    from trl import RewardTrainer
 
     from trl_r1.data import check_batch, load_preferences
-    from trl_r1.scripts.training import (
-        callbacks,
-        load_tokenizer,
-        model_init_kwargs,
-        template_hashes,
-        train_and_record,
-    )
+    from trl_r1.scripts.training import load_tokenizer, template_hashes, train_and_record, trainer_arguments
 
-    script_args, args, model_args = recipe.script_args, recipe.training_args, recipe.model_args
+    script_args, args = recipe.script_args, recipe.training_args
     recorder = StageRecorder.from_recipe("reward_model", recipe, args.output_dir, script_args.stage_name)
     tokenizer = load_tokenizer(recipe)
     data = load_preferences(script_args, recipe.dataset_args, tokenizer)
     check_batch(len(data.dataset), args.per_device_train_batch_size * args.world_size, "pairs a batch")
-    args.model_init_kwargs = model_init_kwargs(model_args, args)
-    trainer = RewardTrainer(
-        model=model_args.model_name_or_path,
-        args=args,
-        train_dataset=data.dataset,
-        processing_class=tokenizer,
-        quantization_config=get_quantization_config(model_args),
-        peft_config=get_peft_config(model_args),
-        callbacks=callbacks(),
-    )
+    trainer = RewardTrainer(train_dataset=data.dataset, **trainer_arguments(recipe, tokenizer))
     recorder.data = data.sources
     recorder.template = template_hashes(recipe, tokenizer)
     train_and_record(trainer, recipe, recorder)

@@ -20,32 +20,17 @@ if TYPE_CHECKING:
 
 def train(recipe: Recipe) -> None:
     """Check that the reasoning survives the template and lies in the loss mask, then train."""
-    from trl import SFTTrainer, get_peft_config, get_quantization_config
+    from trl import SFTTrainer
 
     from trl_r1.data import check_batch, load_sft
-    from trl_r1.scripts.training import (
-        callbacks,
-        load_tokenizer,
-        model_init_kwargs,
-        template_hashes,
-        train_and_record,
-    )
+    from trl_r1.scripts.training import load_tokenizer, template_hashes, train_and_record, trainer_arguments
 
-    script_args, args, model_args = recipe.script_args, recipe.training_args, recipe.model_args
+    script_args, args = recipe.script_args, recipe.training_args
     recorder = StageRecorder.from_recipe("sft", recipe, args.output_dir, script_args.stage_name)
     tokenizer = load_tokenizer(recipe)
     data = load_sft(script_args, recipe.dataset_args, tokenizer, args)
     check_batch(len(data.dataset), args.per_device_train_batch_size * args.world_size, "rows a batch")
-    args.model_init_kwargs = model_init_kwargs(model_args, args)
-    trainer = SFTTrainer(
-        model=model_args.model_name_or_path,
-        args=args,
-        train_dataset=data.dataset,
-        processing_class=tokenizer,
-        quantization_config=get_quantization_config(model_args),
-        peft_config=get_peft_config(model_args),
-        callbacks=callbacks(),
-    )
+    trainer = SFTTrainer(train_dataset=data.dataset, **trainer_arguments(recipe, tokenizer))
     recorder.data = data.sources
     recorder.template = template_hashes(recipe, tokenizer)
     train_and_record(trainer, recipe, recorder)

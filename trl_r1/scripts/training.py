@@ -12,7 +12,7 @@ from trl_r1.stage_record import describe_parent
 
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase, Trainer, TrainerCallback
+    from transformers import PreTrainedTokenizerBase, Trainer
     from trl import ModelConfig
 
     from trl_r1.recipe import Recipe
@@ -63,11 +63,22 @@ def template_hashes(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> dict[
     return hashes
 
 
-def callbacks() -> list[TrainerCallback]:
-    """Whole checkpoints, and progress for whoever watches from outside."""
+def trainer_arguments(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """What every trainer takes: the model and how to load it, quantisation, adapters, callbacks."""
+    from trl import get_peft_config, get_quantization_config
+
     from trl_r1.trainer.callbacks import ProgressFileCallback, WholeCheckpointCallback
 
-    return [WholeCheckpointCallback(), ProgressFileCallback()]
+    args, model_args = recipe.training_args, recipe.model_args
+    args.model_init_kwargs = model_init_kwargs(model_args, args)
+    return {
+        "model": model_args.model_name_or_path,
+        "args": args,
+        "processing_class": tokenizer,
+        "quantization_config": get_quantization_config(model_args),
+        "peft_config": get_peft_config(model_args),
+        "callbacks": [WholeCheckpointCallback(), ProgressFileCallback()],
+    }
 
 
 def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) -> None:
