@@ -26,6 +26,7 @@ class FakeRun:
         place.mkdir(parents=True)
         if weights:
             (place / "model.safetensors").write_bytes(weights)
+            (place / "training_args.bin").write_bytes(b"the Trainer's, no weights")
         else:
             (place / "train.jsonl").write_text("{}\n")
         config = {"output_dir": str(place)} | (config or {})

@@ -112,13 +112,16 @@ class RunRecords:
         evaluations = [
             _read_evaluation(entry, place) for place, record in records.items() for entry in record.evaluations
         ]
+        weights = {place: weights_of(place, record) for place, record in records.items()}
         ranked = sorted(records.items(), key=lambda item: (_rank(item[1].stage, order), item[1].started, str(item[0])))
         stages = [
             FinishedStage(
                 name=record.stage,
                 folder=place,
                 record=record,
-                evaluations=tuple(item for item in evaluations if _measured(item, record)),
+                evaluations=tuple(
+                    item for item in evaluations if item.weights_sha256 and item.weights_sha256 == weights[place]
+                ),
             )
             for place, record in ranked
         ]
@@ -143,13 +146,14 @@ def write_pipeline_record(folder: Path, content: Mapping[str, Any]) -> None:
         write_json(path, content)
 
 
-def weights_of(record: StageRecord) -> str | None:
+def weights_of(folder: Path, record: StageRecord) -> str | None:
     """
-    Hash of the weights a stage wrote, from its record alone.
+    Hash of the weights a stage recorded.
 
-    The same value as [`~trl_r1.stage_record.hash_weights`] computes from the files.
+    The same value as [`~trl_r1.stage_record.hash_weights`] computes from the files, without reading them.
     """
-    digests = [[item.path, item.sha256] for item in record.artefacts if item.path.endswith((".safetensors", ".bin"))]
+    names = {path.name for path in weight_files(folder)}
+    digests = [[item.path, item.sha256] for item in record.artefacts if item.path in names]
     return hash_json(digests) if digests else None
 
 
@@ -172,11 +176,6 @@ def _read_pipeline_record(folder: Path) -> dict[str, Any]:
 
 def _rank(stage: str, order: list[Any]) -> int:
     return order.index(stage) if stage in order else len(order)
-
-
-def _measured(evaluation: Evaluation, record: StageRecord) -> bool:
-    """Whether an evaluation measured just the weights a stage left, wherever they lie now."""
-    return evaluation.weights_sha256 is not None and evaluation.weights_sha256 == weights_of(record)
 
 
 def _read_evaluation(entry: Mapping[str, Any], folder: Path) -> Evaluation:

@@ -4,7 +4,7 @@ import pytest
 
 from trl_r1.errors import RecipeError
 from trl_r1.pipeline import load_pipeline
-from trl_r1.pipeline.graph import VERBS
+from trl_r1.pipeline.graph import VERBS, stages_behind
 from trl_r1.pipeline.loading import strings_in
 
 
@@ -25,6 +25,24 @@ def test_order_follows_from_needs(world):
     assert set(order) == {"a", "b", "c", "d"}
     assert pipeline.jobs == 2
     assert pipeline.folder("a") == world.output / "a"
+
+
+def test_order_is_that_of_the_file_where_the_needs_allow(world):
+    stages = {
+        "a": world.stage(),
+        "b": world.stage("a"),
+        "c": world.stage("b"),
+        "d": world.stage(),
+        "e": world.stage("a"),
+    }
+    assert list(load_pipeline(world.write(stages)).stages) == ["a", "b", "c", "d", "e"]
+    assert list(load_pipeline(world.write(diamond(world))).stages) == ["d", "a", "b", "c"]
+
+
+def test_stages_behind(world):
+    pipeline = load_pipeline(world.write(diamond(world)))
+    assert stages_behind(pipeline.stages) == {"a": 2, "b": 1, "c": 0, "d": 0}
+    assert stages_behind(pipeline.select(["b"]).stages) == {"a": 1, "b": 0}
 
 
 def test_select_takes_what_is_needed(world):

@@ -107,24 +107,23 @@ def parse(path):
 
 
 def test_main_table(run):
-    main, further, comparisons = build_tables(RunRecords.read(run.folder))
+    main, comparisons, greetings = build_tables(RunRecords.read(run.folder))
     assert main.columns == [
         "stage",
         "accuracy T=1",
         "accuracy greedy",
         "mixed chains",
-        "chain tokens",
+        "chain tokens 2/3",
         "rude",
         "seconds",
     ]
     assert [[cell.value for cell in row] for row in main.rows] == [
-        ["base", ".10", ".10", ".25", "20.0", "", "60"],
-        ["zero", ".90", ".90", ".25", "20.0", ".50", "60"],
+        ["base", ".10", ".10", ".25", "16/20", "", "60"],
+        ["zero", ".90", ".90", ".25", "16/20", ".50", "60"],
     ]
-    assert main.rows[1][1].interval == "[.87 .93]"
-    assert main.rows[1][4].interval == "2:16 3:20"
-    assert main.rows[1][6].value == "60"
-    assert further.columns == ["stage", "format (greetings)"]
+    assert main.rows[1][1].interval == ".87–.93"
+    assert greetings.columns == ["stage", "format", "rude"]
+    assert [row[0].value for row in greetings.rows] == ["zero"]
     assert [cell.value for cell in comparisons.rows[0]] == ["zero - base (test)", "+0.800", "512"]
 
 
@@ -141,14 +140,14 @@ def test_table_is_printed_whole(run):
     stream = io.StringIO()
     print_summary(run.folder, Console(file=stream, width=140))
     shown = stream.getvalue()
-    for text in ("accuracy T=1", "zero", "[.87 .93]", "2:16 3:20", "+0.800", "181 s in all"):
+    for text in ("accuracy T=1", "zero", ".87–.93", "16/20", "+0.800", "181 s in all"):
         assert text in shown
 
 
 def test_markdown(run):
     lines = to_markdown(build_tables(RunRecords.read(run.folder))[0]).splitlines()
     assert lines[0].startswith("| stage | accuracy T=1 |")
-    assert lines[3].startswith("| zero | .90 [.87 .93] |")
+    assert lines[3].startswith("| zero | .90 .87–.93 |")
     assert {line.count("|") for line in lines[:4]} == {8}
 
 

@@ -13,7 +13,7 @@ from trl_r1.hub import card_tables
 from trl_r1.hub.lineage import Lineage
 from trl_r1.hub.usage import cite, usage_kind
 from trl_r1.run_records import Evaluation, RunRecords
-from trl_r1.stage_record import StageRecord
+from trl_r1.stage_record import StageRecord, weight_files
 
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def create_model_card(
         path=record.config.get("hub_model_id") or record.config.get("output_dir") or record.stage,
         template=record.config.get("prompt_template"),
         command=shlex.join(record.command),
-        reproduction=list(_reproduction(record)),
+        reproduction=list(_reproduction(folder, record)),
         config=_config_yaml(record),
         notes=record.notes,
         citation=cite(record),
@@ -161,7 +161,7 @@ def _is_hub_id(source: str) -> bool:
     return source.count("/") == 1 and not source.startswith((".", "/", "~")) and not Path(source).exists()
 
 
-def _reproduction(record: StageRecord) -> Iterator[str]:
+def _reproduction(folder: Path, record: StageRecord) -> Iterator[str]:
     """What beside the command decides the result."""
     if record.seeds:
         yield "seeds: " + ", ".join(f"{name} {value}" for name, value in sorted(record.seeds.items()))
@@ -170,8 +170,9 @@ def _reproduction(record: StageRecord) -> Iterator[str]:
     yield f"took {record.seconds:.0f} s ({record.cpu_seconds:.0f} s of CPU) on {hardware}, finished {record.finished}"
     for name, digest in sorted(record.template.items()):
         yield f"{name.replace('_', ' ')}: sha256 `{digest[:16]}`"
+    weights = {path.name for path in weight_files(folder)}
     for artefact in record.artefacts:
-        if artefact.path.endswith((".safetensors", ".bin")):
+        if artefact.path in weights:
             yield f"`{artefact.path}`: {artefact.size} bytes, sha256 `{artefact.sha256[:16]}`"
 
 

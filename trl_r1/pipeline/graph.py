@@ -124,14 +124,29 @@ def ancestors(stages: Mapping[str, Stage], name: str) -> set[str]:
 
 
 def sort_stages(stages: Mapping[str, Stage], problems: list[str]) -> dict[str, Stage]:
-    """Stages with each after those it needs."""
+    """Stages with each after those it needs, otherwise in the order they were written in."""
     try:
-        order = list(graphlib.TopologicalSorter({name: stage.needs for name, stage in stages.items()}).static_order())
+        graphlib.TopologicalSorter({name: stage.needs for name, stage in stages.items()}).prepare()
     except graphlib.CycleError as error:
         circle = " -> ".join(reversed(error.args[1]))
         problems.append(f"stages: {circle} is a circle of needs; no stage of it could ever start")
         return dict(stages)
-    return {name: stages[name] for name in order}
+    ordered: dict[str, Stage] = {}
+    while len(ordered) < len(stages):
+        free = (name for name in stages if name not in ordered and all(need in ordered for need in stages[name].needs))
+        name = next(free)
+        ordered[name] = stages[name]
+    return ordered
+
+
+def stages_behind(stages: Mapping[str, Stage]) -> dict[str, int]:
+    """Length of the longest chain of stages that wait for each: the longer, the more urgent it is to start."""
+    behind = dict.fromkeys(stages, 0)
+    for name in reversed(list(stages)):  # in an order in which every stage comes after those it needs
+        for need in stages[name].needs:
+            if need in behind:
+                behind[need] = max(behind[need], behind[name] + 1)
+    return behind
 
 
 def describe_unknown(name: str, known: Collection[str], noun: str) -> str:

@@ -17,7 +17,7 @@ from trl_r1.errors import R1Error
 from trl_r1.pipeline.display import Display, Status
 from trl_r1.pipeline.fingerprint import stage_fingerprints
 from trl_r1.pipeline.finish import finish_run, finish_stage, record_pipeline
-from trl_r1.pipeline.graph import Pipeline
+from trl_r1.pipeline.graph import Pipeline, stages_behind
 from trl_r1.pipeline.loading import check_recipes, load_pipeline
 from trl_r1.pipeline.locking import run_lock
 from trl_r1.pipeline.stage_process import StageProcess, last_lines, stop_stages
@@ -106,6 +106,7 @@ class _Run:
         self.pipeline, self.fingerprints = pipeline, fingerprints
         self.lock, self.display, self.caught = lock, display, caught
         self.waiting = list(pipeline.stages)
+        self.urgency = stages_behind(pipeline.stages)
         self.running: list[StageProcess] = []
         self.records: dict[str, StageRecord] = {}  # of the stages that are finished
         self.failed: dict[str, str] = {}  # stage -> reason
@@ -135,23 +136,25 @@ class _Run:
         check_recipes(self.pipeline, [name for name, action in decisions.items() if action is not Action.SKIP])
 
     def _start_ready(self) -> None:
-        """Start stages whose needs are finished while there is room; after a failure, none."""
+        """Skip and start stages whose needs are finished; after a failure, none."""
+        if self.failed:
+            return
+        ready: dict[str, Decision] = {}
         for name in list(self.waiting):  # a stage comes after those it needs, so one pass sees all that skips free
-            if not self.failed and all(need in self.records for need in self.pipeline.stages[name].needs):
-                self._advance(name)
-
-    def _advance(self, name: str) -> None:
-        """Skip a stage whose needs are finished, or start it if there is room."""
-        folder = self.pipeline.folder(name)
-        needs = [self.records[need] for need in self.pipeline.stages[name].needs]
-        decision = decide(folder, self.fingerprints[name], needs)
-        if decision.action is Action.SKIP:
+            needs = self.pipeline.stages[name].needs
+            if all(need in self.records for need in needs):
+                folder = self.pipeline.folder(name)
+                decision = decide(folder, self.fingerprints[name], [self.records[need] for need in needs])
+                if decision.action is Action.SKIP:
+                    self.waiting.remove(name)
+                    self.records[name] = read_stage_record(folder)
+                    self.display.set_status(name, Status.SKIPPED, self.records[name].seconds)
+                else:
+                    ready[name] = decision
+        room = self.pipeline.jobs - len(self.running)
+        for name in sorted(ready, key=lambda name: -self.urgency[name])[:room]:
             self.waiting.remove(name)
-            self.records[name] = read_stage_record(folder)
-            self.display.set_status(name, Status.SKIPPED, self.records[name].seconds)
-        elif len(self.running) < self.pipeline.jobs:
-            self.waiting.remove(name)
-            self._start(name, decision)
+            self._start(name, ready[name])
 
     def _start(self, name: str, decision: Decision) -> None:
         begin(self.pipeline.folder(name), self.fingerprints[name], decision.action)

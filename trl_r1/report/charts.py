@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours: told apart by colour-blind readers, on a light ground and on a dark one.
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#8c8c00", "#8a6fdf")
 NEUTRAL = "#808a98"
-CHART_HEIGHT = 300  # pixels
+CHART_HEIGHT, LEGEND_ROW = 260, 20  # pixels
+LEGEND_COLUMNS = 2  # names that fit beside each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +156,14 @@ def _below(measured: Measurement) -> float:
 
 def _finish(title: str, figure: Figure, x_title: str) -> Chart:
     """Layout that reads on a light page and on a dark one, and the HTML."""
+    legend = LEGEND_ROW * math.ceil(len(figure.data) / LEGEND_COLUMNS) if len(figure.data) > 1 else 0
     figure.update_layout(
-        height=CHART_HEIGHT,
-        margin={"l": 48, "r": 12, "t": 8, "b": 40},
+        height=CHART_HEIGHT + legend,
+        margin={"l": 48, "r": 12, "t": 8, "b": 44 + legend},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": NEUTRAL, "size": 12},
-        legend={"orientation": "h", "y": -0.2},
+        legend={"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0},
         showlegend=len(figure.data) > 1,
         hovermode="x unified",
         hoverlabel={"font": {"color": "#111111"}, "bgcolor": "#f4f4f4"},

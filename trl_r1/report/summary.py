@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,7 +16,7 @@ from trl_r1.run_records import RunRecords
 
 def print_summary(folder: str | Path, console: Console | None = None) -> None:
     """
-    Print the tables of a pipeline's folder.
+    Print the main table of a pipeline's folder, and its comparisons. The report holds the other suites too.
 
     Args:
         folder (`str` or `Path`):
@@ -27,15 +28,16 @@ def print_summary(folder: str | Path, console: Console | None = None) -> None:
         [`RecordError`]: when a record is damaged, or there is none.
     """
     console = console or Console()
-    for table in build_tables(RunRecords.read(folder)):
+    main, *others = build_tables(RunRecords.read(folder))
+    for table in [main, *(other for other in others if other.title == "comparisons")]:
         console.print(_draw(table))
         console.print(Text(table.caption + "\n", style="dim"), soft_wrap=True)
 
 
 def _draw(table: R1Table) -> Table:
-    drawn = Table(header_style="bold", pad_edge=False)
+    drawn = Table(header_style="bold", padding=(0, 0, 0, 1), show_edge=False, box=box.SIMPLE_HEAD)
     for index, heading in enumerate(table.columns):
-        drawn.add_column(heading, justify="right" if index else "left", overflow="fold")
+        drawn.add_column(heading, justify="right" if index else "left", no_wrap=not index)
     for row in table.rows:
         drawn.add_row(*(_text(cell) for cell in row))
     return drawn

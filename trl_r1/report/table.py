@@ -9,7 +9,7 @@ from trl_r1.run_records import Evaluation, FinishedStage, RunRecords
 from trl_r1.stage_record import Measurement
 
 
-MODE_LABELS = {"sampled": "T=1", "greedy": "greedy", "forced_chain": "greedy, chain forced"}
+MODE_LABELS = {"sampled": "T=1", "greedy": "greedy", "forced_chain": "chain forced"}
 METRIC_LABELS = {
     "accuracy": "accuracy",
     "well_formed": "format",
@@ -35,6 +35,8 @@ class Table:
     A table of text.
 
     Args:
+        title (`str`):
+            The suite, or `"comparisons"`.
         columns (`list[str]`):
             Headings; the first is the stage.
         rows (`list[list[Cell]]`):
@@ -43,6 +45,7 @@ class Table:
             What the numbers are.
     """
 
+    title: str
     columns: list[str]
     rows: list[list[Cell]]
     caption: str
@@ -61,36 +64,35 @@ def build_tables(records: RunRecords) -> list[Table]:
     The tables of a pipeline's finished stages.
 
     First the main one: all that the first suite with right and wrong answers measured, what other suites measured by
-    functions of their own (a rude reply, say), and the seconds. Then the other suites, then paired comparisons; either
-    only if there is something to show.
+    functions of their own (a rude reply, say), and the seconds. Then paired comparisons, then the other suites, as far
+    as there are any.
     """
     evaluations = [evaluation for _, evaluation in records.evaluations()]
     suites = list(dict.fromkeys(evaluation.suite for evaluation in evaluations))
     main = next((item.suite for item in evaluations if "accuracy" in item.metrics), suites[0] if suites else "")
-    main_columns = list(_columns(evaluations, main, ""))
-    further: list[_Column] = []
-    for suite in suites:
-        if suite != main:
-            main_columns += _columns(evaluations, suite, "", own_metrics=True)
-            further += _columns(evaluations, suite, f" ({suite})", own_metrics=False)
-    main_columns.append(_Column("seconds", lambda stage: Cell(f"{stage.record.seconds:.0f}")))
+    others = [suite for suite in suites if suite != main]
+    columns = list(_columns(evaluations, main))
+    for suite in others:
+        columns += _columns(evaluations, suite, own_metrics=True)
+    columns.append(_Column("seconds", lambda stage: Cell(f"{stage.record.seconds:.0f}")))
     stages = [stage for stage in records.stages.values() if stage.is_checkpoint or stage.evaluations]
-    measured = [stage for stage in stages if stage.evaluations]
-    tables = [_fill(main_columns, stages, _caption(records))]
-    if further:
-        tables.append(_fill(further, measured, "The other suites of questions."))
+    total = f" {len(records.stages)} stages, {records.seconds:.0f} s in all."
+    tables = [_fill(main, columns, stages, _caption(records, main) + total)]
     comparisons = [row for stage in records.stages.values() for row in _comparisons(stage)]
     if comparisons:
         caption = "Paired by question, 95 % intervals; one that leaves out 0 shows a difference."
-        tables.append(Table(list(COMPARISON_HEADINGS), comparisons, caption))
+        tables.append(Table("comparisons", list(COMPARISON_HEADINGS), comparisons, caption))
+    for suite in others:
+        asked = [stage for stage in stages if any(item.suite == suite for item in stage.evaluations)]
+        tables.append(_fill(suite, list(_columns(evaluations, suite)), asked, _caption(records, suite)))
     return tables
 
 
-def _fill(columns: list[_Column], stages: list[FinishedStage], caption: str) -> Table:
+def _fill(title: str, columns: list[_Column], stages: list[FinishedStage], caption: str) -> Table:
     """Rows of stages, without the columns that none fills."""
     filled = [column for column in columns if any(column.cell(stage).value for stage in stages)]
     rows = [[Cell(stage.name), *(column.cell(stage) for column in filled)] for stage in stages]
-    return Table(["stage", *(column.heading for column in filled)], rows, caption)
+    return Table(title, ["stage", *(column.heading for column in filled)], rows, caption)
 
 
 def _comparisons(stage: FinishedStage) -> Iterator[list[Cell]]:
@@ -115,25 +117,25 @@ def _markdown_row(cells: list[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _caption(records: RunRecords) -> str:
-    counts = sorted({evaluation.n for _, evaluation in records.evaluations()})
-    spread = f"{counts[0]}" if len(set(counts)) == 1 else f"{counts[0]} to {counts[-1]}" if counts else ""
-    answers = f"{spread} answers a cell, 95 % intervals. " if counts else ""
-    return f"{answers}{len(records.stages)} stages, {records.seconds:.0f} s in all."
+def _caption(records: RunRecords, suite: str) -> str:
+    own = [evaluation for _, evaluation in records.evaluations() if evaluation.suite == suite]
+    if not own:
+        return "Nothing was measured yet."
+    counts = sorted({evaluation.n for evaluation in own})
+    spread = " to ".join(dict.fromkeys(str(count) for count in (counts[0], counts[-1])))
+    grouped = next((item for item in own if any("chain_tokens" in metrics for metrics in item.groups.values())), None)
+    by = f" Chain tokens: means by {_words(grouped.group_by)}." if grouped else ""
+    return f"Suite {suite!r}, {spread} answers a stage and mode, 95 % intervals.{by}"
 
 
-def _columns(
-    evaluations: list[Evaluation], suite: str, suffix: str, *, own_metrics: bool | None = None
-) -> Iterator[_Column]:
+def _columns(evaluations: list[Evaluation], suite: str, *, own_metrics: bool | None = None) -> Iterator[_Column]:
     """Columns of a suite: accuracy in every mode, the rest in the first; all, or only (or no) metrics of one's own."""
     own = [evaluation for evaluation in evaluations if evaluation.suite == suite]
-    names = [
-        name for name in dict.fromkeys(name for entry in own for name in entry.metrics) if _wanted(name, own_metrics)
-    ]
-    for metric in _ordered(names, METRIC_LABELS):
+    measured = dict.fromkeys(name for entry in own for name in entry.metrics)
+    for metric in _ordered([name for name in measured if _wanted(name, own_metrics)], METRIC_LABELS):
         modes = _ordered([entry.mode for entry in own if metric in entry.metrics], MODE_LABELS)
         for mode in modes if metric == "accuracy" else modes[:1]:
-            yield _metric_column(suite, metric, mode, suffix, several=metric == "accuracy")
+            yield _metric_column([entry for entry in own if entry.mode == mode], metric, mode)
 
 
 def _wanted(metric: str, own_metrics: bool | None) -> bool:
@@ -148,24 +150,27 @@ def _ordered(names: list[str], known: dict[str, str]) -> list[str]:
     return [name for name in known if name in names] + rest
 
 
-def _metric_column(suite: str, metric: str, mode: str, suffix: str, *, several: bool) -> _Column:
-    label = METRIC_LABELS.get(metric, metric.removeprefix("is_").replace("_", " "))
-    heading = f"{label} {MODE_LABELS.get(mode, mode)}" if several else label
+def _metric_column(evaluations: list[Evaluation], metric: str, mode: str) -> _Column:
+    """The column of a metric among evaluations of one suite and mode."""
+    heading = METRIC_LABELS.get(metric, _words(metric.removeprefix("is_")))
+    groups = list(dict.fromkeys(value for entry in evaluations for value in entry.groups if metric == "chain_tokens"))
+    if metric == "accuracy":
+        heading = f"{heading} {MODE_LABELS.get(mode, mode)}"
+    if groups:
+        heading = f"{heading} {'/'.join(groups)}"
 
     def cell(stage: FinishedStage) -> Cell:
-        for evaluation in stage.evaluations:
-            if (evaluation.suite, evaluation.mode) == (suite, mode) and metric in evaluation.metrics:
-                return (
-                    _group_cell(evaluation, metric) if metric == "chain_tokens" else _cell(evaluation.metrics[metric])
-                )
-        return Cell()
+        found = [entry for entry in stage.evaluations if entry in evaluations and metric in entry.metrics]
+        if not found:
+            return Cell()
+        return _group_cell(found[0], metric, groups) if groups else _cell(found[0].metrics[metric])
 
-    return _Column(heading + suffix, cell)
+    return _Column(heading, cell)
 
 
 def _cell(measured: Measurement) -> Cell:
     interval = (
-        "" if measured.low is None or measured.high is None else f"[{_short(measured.low)} {_short(measured.high)}]"
+        "" if measured.low is None or measured.high is None else f"{_short(measured.low)}–{_short(measured.high)}"
     )
     return Cell(_short(measured.value), interval)
 
@@ -176,8 +181,11 @@ def _short(value: float) -> str:
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
-def _group_cell(evaluation: Evaluation, metric: str) -> Cell:
-    """The mean, and below it the mean of each difficulty."""
-    means = {value: metrics[metric].value for value, metrics in evaluation.groups.items() if metric in metrics}
-    by_group = " ".join(f"{value}:{mean:.0f}" for value, mean in means.items())
-    return Cell(f"{evaluation.metrics[metric].value:.1f}", by_group)
+def _group_cell(evaluation: Evaluation, metric: str, groups: list[str]) -> Cell:
+    """The mean of each difficulty."""
+    means = [evaluation.groups.get(value, {}).get(metric) for value in groups]
+    return Cell("/".join("-" if mean is None else f"{mean.value:.0f}" for mean in means))
+
+
+def _words(name: str | None) -> str:
+    return (name or "group").replace("_", " ")
