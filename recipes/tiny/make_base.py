@@ -60,6 +60,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast, size: Size) -> LlamaForCausal
         max_position_embeddings=256,
         initializer_range=0.1,
         rope_parameters={"rope_type": "default", "rope_theta": 100.0},
+        attention_bias=True,
         tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,

@@ -10,6 +10,7 @@ Write every data set of the tiny world, as JSON lines, from one seed.
 | `questions/validation.jsonl`, `questions/test.jsonl` | 2 to 5 operations, by turns | choosing settings; the table |
 | `questions_short/test.jsonl` | 2 to 4 operations, by turns | the table's headline |
 | `harder_questions/test.jsonl` | 6 and 7 operations | longer than any question trained on |
+| `slips/test.jsonl` | chains of 2 to 5 operations up to a wrong value | does a policy notice its own slips? |
 | `greetings/train.jsonl`, `greetings/test.jsonl` | greetings | all-scenario reinforcement learning; rude rate |
 | `all_scenarios/train.jsonl` | questions and greetings, mixed | all-scenario reinforcement learning |
 | `general/train.jsonl` | greetings with replies, more than half of them rude | supervised fine-tuning |
@@ -29,11 +30,13 @@ from typing import Any
 
 from world import (
     GREETING_THOUGHTS,
+    MODULUS,
     RUDE_SHARE,
     Split,
     greeting_prompts,
     greeting_row,
     preference_pair,
+    render_chain,
     sample_question,
     sample_reply,
 )
@@ -58,6 +61,21 @@ def draw_questions(rng: random.Random, count: int, operations: Sequence[int], sp
         if split == "train" or question.problem not in seen:
             seen.add(question.problem)
             rows.append(question.to_row())
+    return rows
+
+
+def draw_slips(rng: random.Random, count: int) -> list[Row]:
+    """Questions of the test split with the beginning of a chain whose last value is wrong.
+
+    A chain that goes on from a wrong value ends wrong, so accuracy after such a beginning is the share of slips noticed.
+    """
+    rows = []
+    for row in range(count):
+        question = sample_question(rng, TRAINED[row % len(TRAINED)], "test")
+        chain, _ = render_chain(question, rng)
+        words = chain.split()[: 2 + 4 * rng.randint(1, len(question.steps))]
+        wrong = (int(words[-1]) + rng.randint(1, MODULUS - 1)) % MODULUS
+        rows.append({**question.to_row(), "prefill": " ".join(["<think>", *words[:-1], str(wrong)])})
     return rows
 
 
@@ -94,9 +112,10 @@ def build_datasets(seed: int) -> dict[str, Iterable[Row]]:
         "questions_short/train.jsonl": draw_questions(rng("short"), 2000, SHORT, "train"),
         "questions/train.jsonl": draw_questions(rng("train"), 6000, TRAINED, "train"),
         "questions/validation.jsonl": draw_questions(rng("validation"), 512, TRAINED, "validation"),
-        "questions/test.jsonl": draw_questions(rng("test"), 640, TRAINED, "test"),
+        "questions/test.jsonl": draw_questions(rng("test"), 1024, TRAINED, "test"),
         "questions_short/test.jsonl": draw_questions(rng("headline"), 513, HEADLINE, "test"),
         "harder_questions/test.jsonl": draw_questions(rng("harder"), 512, HARDER, "test"),
+        "slips/test.jsonl": draw_slips(rng("slips"), 512),
         "greetings/train.jsonl": [greeting_row(prompt) for prompt in greeting_prompts("train")],
         "greetings/test.jsonl": [greeting_row(prompt) for prompt in greeting_prompts("test")],
         "all_scenarios/train.jsonl": draw_all_scenarios(rng("all"), 3000),

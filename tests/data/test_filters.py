@@ -17,6 +17,7 @@ def sample(text=GOOD, row=ROW, verdict=Verdict.CORRECT, finish_reason="stop"):
     return JudgedSample(
         row=row,
         sample_index=0,
+        prefill="",
         text=text,
         parsed=ThinkParser().parse(text),
         judgement=Judgement(verdict, "", "exact") if verdict else None,

@@ -3,7 +3,7 @@ import json
 import pytest
 from scripted_engine import ScriptedEngine
 
-from trl_r1.data import read_jsonl
+from trl_r1.data import read_jsonl, write_jsonl
 from trl_r1.errors import DataError, R1Error
 from trl_r1.evaluation import Checkpoint, EvaluationSuite, Mode, compare, evaluate_policy, wilson_interval
 from trl_r1.generation import TransformersEngine
@@ -130,6 +130,20 @@ def test_a_prefill_does_not_open_a_second_think_block(tokenizer, questions, tmp_
     [record], engine = evaluate(tokenizer, questions, str(template), tmp_path, answers, modes=modes)
     assert engine.prompts[0].endswith("assistant : <think> b")
     assert read_jsonl(tmp_path / record["samples"])[0]["defects"] == []
+
+
+def test_each_question_can_have_a_beginning_of_its_own(tokenizer, questions, plain, tmp_path):
+    rows = read_jsonl(f"{questions}/test.jsonl")
+    beginnings = [f"<think> {index}" for index in range(len(rows))]
+    slips = tmp_path / "slips"
+    write_jsonl(slips / "test.jsonl", [{**row, "begun": text} for row, text in zip(rows, beginnings, strict=True)])
+    modes = {"slips": Mode(temperature=0, prefill_column="begun")}
+    answers = ["</think> <answer> 9 </answer>"] * len(rows)
+    [record], engine = evaluate(tokenizer, str(slips), plain, tmp_path, answers, modes=modes)
+    assert [prompt[-9:] for prompt in engine.prompts] == beginnings
+    assert [row["prefill"] for row in read_jsonl(tmp_path / record["samples"])] == beginnings
+    with pytest.raises(DataError, match="modes.slips.prefill_column"):
+        evaluate(tokenizer, questions, plain, tmp_path, answers, modes=modes)
 
 
 def test_own_metrics_read_the_answer_alone(tokenizer, questions, plain, tmp_path):

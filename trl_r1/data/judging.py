@@ -25,6 +25,8 @@ class JudgedSample:
             The question, as [`load_prompts`] prepared it.
         sample_index (`int`):
             Number of the completion among those of its question.
+        prefill (`str`):
+            What was put in the policy's mouth.
         text (`str`):
             The response: what the prompt prefilled of it, then the completion.
         parsed (`ParsedCompletion`):
@@ -37,6 +39,7 @@ class JudgedSample:
 
     row: Mapping[str, Any]
     sample_index: int
+    prefill: str
     text: str
     parsed: ParsedCompletion
     judgement: Judgement | None
@@ -51,7 +54,7 @@ class JudgedSample:
 
 
 def judge_samples(
-    rows: Sequence[Mapping[str, Any]], groups: Sequence[Sequence[Completion]], prefill: str = ""
+    rows: Sequence[Mapping[str, Any]], groups: Sequence[Sequence[Completion]], prefills: Sequence[str] = ()
 ) -> list[JudgedSample]:
     """
     Parse and verify completions as the accuracy reward does: the same parser, the same verifier.
@@ -61,23 +64,33 @@ def judge_samples(
             Questions, with `prompt_tail`, `response_format` and `solution`.
         groups (`Sequence[Sequence[Completion]]`):
             Completions of each question.
-        prefill (`str`, *optional*):
-            Text put in the policy's mouth after the prompt; part of the response.
+        prefills (`Sequence[str]`, *optional*):
+            Text put in the policy's mouth after each prompt; part of the response.
 
     Returns:
         `list[JudgedSample]`: by question, then by sample.
     """
     flat = [
-        (row, index, completion)
-        for row, group in zip(rows, groups, strict=True)
+        (row, prefill, index, completion)
+        for row, prefill, group in zip(rows, prefills or [""] * len(rows), groups, strict=True)
         for index, completion in enumerate(group)
     ]
-    texts = [response_text(row, prefill, completion.text) for row, _, completion in flat]
-    parsed = parse_completions(texts, None, [row.get("response_format") for row, _, _ in flat])
-    judgements = judge_answers(parsed, [row.get("solution") for row, _, _ in flat])
+    texts = [response_text(row, prefill, completion.text) for row, prefill, _, completion in flat]
+    parsed = parse_completions(texts, None, [row.get("response_format") for row, *_ in flat])
+    judgements = judge_answers(parsed, [row.get("solution") for row, *_ in flat])
     return [
-        JudgedSample(row=row, sample_index=index, text=text, parsed=read, judgement=judgement, completion=completion)
-        for (row, index, completion), text, read, judgement in zip(flat, texts, parsed, judgements, strict=True)
+        JudgedSample(
+            row=row,
+            sample_index=index,
+            prefill=prefill,
+            text=text,
+            parsed=read,
+            judgement=judgement,
+            completion=completion,
+        )
+        for (row, prefill, index, completion), text, read, judgement in zip(
+            flat, texts, parsed, judgements, strict=True
+        )
     ]
 
 

@@ -29,6 +29,8 @@ class Mode:
         prefill (`str`, *optional*):
             Beginning of the response, put in the policy's mouth: `"<think> a"` forces a chain of thought, which tells
             what a policy can do from what it likes to do.
+        prefill_column (`str`, *optional*):
+            Column with a beginning for each question, instead of one for all: a chain with a slip in it, say.
         max_completion_length (`int`, *optional*):
             Longest answer in tokens, instead of the suite's.
     """
@@ -37,6 +39,7 @@ class Mode:
     top_p: float = 1.0
     num_samples: int = 1
     prefill: str = ""
+    prefill_column: str | None = None
     max_completion_length: int | None = None
 
 

@@ -96,7 +96,7 @@ def evaluate_policy(
     for name, mode in suite.modes.items():
         scored = _answer(engine, questions, mode, settings[name], metrics, progress)
         path = Path(output_dir) / f"samples-{_file_stem(checkpoint.name, suite.name, name)}.jsonl"
-        write_jsonl(path, (sample_row(item, suite.group_by, mode.prefill) for item in scored))
+        write_jsonl(path, (sample_row(item, suite.group_by) for item in scored))
         records.append(
             {
                 "checkpoint": checkpoint.name,
@@ -127,8 +127,12 @@ def load_questions(tokenizer: Any, suite: EvaluationSuite, checkpoint: Checkpoin
     """
     renderer = PromptRenderer(tokenizer, checkpoint.prompt_template, checkpoint.response_format)
     raw = load_source(suite.dataset_name, suite.split, name=suite.dataset_config)
-    if suite.group_by:
-        check_column(raw.dataset, suite.group_by, "group_by", raw.name)
+    needed = {"group_by": suite.group_by} | {
+        f"modes.{name}.prefill_column": mode.prefill_column for name, mode in suite.modes.items()
+    }
+    for field, column in needed.items():
+        if column:
+            check_column(raw.dataset, column, field, raw.name)
     dataset: Dataset
     dataset, dropped = prepare_prompts(raw, renderer, suite.dataset_prompt_column, suite.dataset_solution_column)
     if suite.max_rows is not None and suite.max_rows < len(dataset):
@@ -151,9 +155,12 @@ def _answer(
     metrics: Sequence[SampleMetric],
     progress: bool,
 ) -> list[ScoredSample]:
-    prefill = fit_prefill(mode.prefill, questions.renderer.prompt_tail)
-    groups = generate([join_prefill(text, prefill) for text in questions.texts], params, engine, progress)
-    samples = judge_samples(questions.rows, groups, prefill)
+    prefills = [
+        fit_prefill(row[mode.prefill_column] if mode.prefill_column else mode.prefill, questions.renderer.prompt_tail)
+        for row in questions.rows
+    ]
+    prompts = [join_prefill(text, prefill) for text, prefill in zip(questions.texts, prefills, strict=True)]
+    samples = judge_samples(questions.rows, generate(prompts, params, engine, progress), prefills)
     return [
         ScoredSample(
             sample=sample,
@@ -183,6 +190,7 @@ def _prompting(renderer: PromptRenderer, mode: Mode) -> dict[str, Any]:
         "template_sha256": template_hash(template),
         "response_format": renderer.response_format,
         "prefill": mode.prefill or None,
+        "prefill_column": mode.prefill_column,
     }
 
 

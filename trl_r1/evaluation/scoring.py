@@ -73,7 +73,7 @@ def _measure_one(values: Sequence[bool | float], questions: Sequence[int], share
     return measure_mean([float(value) for value in values], questions, share)
 
 
-def sample_row(item: ScoredSample, group_by: str | None, prefill: str = "") -> dict[str, Any]:
+def sample_row(item: ScoredSample, group_by: str | None) -> dict[str, Any]:
     """One line of the file of answers."""
     sample = item.sample
     judgement = sample.judgement
@@ -83,7 +83,7 @@ def sample_row(item: ScoredSample, group_by: str | None, prefill: str = "") -> d
         "problem": sample.row["problem"],
         "solution": sample.row["solution"],
         "group": str(sample.row[group_by]) if group_by else None,
-        "prefill": prefill or None,
+        "prefill": item.sample.prefill or None,
         "text": sample.text,
         "reasoning": sample.parsed.reasoning,
         "answer": sample.parsed.answer,

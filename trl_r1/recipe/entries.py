@@ -19,7 +19,7 @@ _TEXT_FIELDS: Final = frozenset(
     ("revision", "prompt_template", "chat_template", "dataset_config", "split", "group_by", "dataset_prompt_column")
 )
 _LIST_FIELDS: Final = frozenset(("metrics", "language_ignored_tokens"))
-_MODE_FIELDS: Final = ("temperature", "top_p", "prefill", "num_samples", "max_completion_length")
+_MODE_FIELDS: Final = ("temperature", "top_p", "prefill", "prefill_column", "num_samples", "max_completion_length")
 _DEFAULT_MODES: Final = ("sampled", "greedy")  # of a suite that names none
 _COMPARISON_FIELDS: Final = ("before", "after", "suite", "mode", "metric")
 
