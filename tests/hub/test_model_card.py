@@ -44,6 +44,13 @@ def test_the_hub_can_read_it(evaluated):
     assert (result.metric_type, result.metric_value, result.metric_args["n"]) == ("accuracy", 0.9, 512)
 
 
+def test_the_pipeline_that_made_it_is_named(evaluated):
+    (evaluated.folder / "pipeline.json").write_text('{"pipeline": "recipes/my pipeline.yaml", "seed": 5}')
+    create_model_cards(evaluated.folder)
+    text = (evaluated.folder / "zero" / "README.md").read_text()
+    assert "trl-r1 run 'recipes/my pipeline.yaml' --seed 5 --only zero\n" in text
+
+
 def test_base_model_is_named_for_the_hub(ancestry):
     folder = ancestry.stage("tuned", "sft", weights=b"t", parents=[("Qwen/Qwen2.5-1.5B", "base")])
     header = yaml.safe_load(create_model_card(folder).split("---")[1])

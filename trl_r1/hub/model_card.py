@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trl_r1.errors import RecordError
 from trl_r1.hub import card_tables
@@ -34,6 +34,7 @@ def create_model_card(
     *,
     evaluations: Sequence[Evaluation] = (),
     license: str | None = None,
+    pipeline: Mapping[str, Any] | None = None,
     verify_weights: bool = True,
 ) -> str:
     """
@@ -49,6 +50,8 @@ def create_model_card(
         license (`str`, *optional*):
             Licence of the weights as the Hub spells it, such as `"apache-2.0"`. Left out unless given: it is the
             owner's to choose.
+        pipeline (`Mapping[str, Any]`, *optional*):
+            `pipeline.json` of the run the stage belongs to, for the command that makes it with all its ancestors.
         verify_weights (`bool`, *optional*, defaults to `True`):
             Whether to check that every ancestor still holds the weights its child was made from.
 
@@ -84,6 +87,7 @@ def create_model_card(
         path=record.config.get("hub_model_id") or record.config.get("output_dir") or record.stage,
         template=record.config.get("prompt_template"),
         command=shlex.join(record.command),
+        pipeline_command=_pipeline_command(record, pipeline or {}),
         reproduction=list(_reproduction(folder, record)),
         config=_config_yaml(record),
         notes=record.notes,
@@ -108,12 +112,14 @@ def create_model_cards(pipeline_folder: str | Path) -> list[Path]:
         [`RecordError`]: as [`create_model_card`].
     """
     records = RunRecords.read(pipeline_folder)
-    license = records.content.get("license")
+    content = records.content
     checkpoints = [
         stage for stage in records.stages.values() if stage.record.kind in SUMMARIES and stage.is_checkpoint
     ]
     for stage in checkpoints:
-        create_model_card(stage.folder, evaluations=stage.evaluations, license=license)
+        create_model_card(
+            stage.folder, evaluations=stage.evaluations, license=content.get("license"), pipeline=content
+        )
     return [stage.folder / CARD_NAME for stage in checkpoints]
 
 
@@ -159,6 +165,14 @@ def _protocol(evaluations: Sequence[Evaluation]) -> Iterator[str]:
 
 def _is_hub_id(source: str) -> bool:
     return source.count("/") == 1 and not source.startswith((".", "/", "~")) and not Path(source).exists()
+
+
+def _pipeline_command(record: StageRecord, pipeline: Mapping[str, Any]) -> str:
+    """Command that makes the stage and all it needs from nothing, or nothing for a stage that was run alone."""
+    if not pipeline.get("pipeline"):
+        return ""
+    seed = [] if pipeline.get("seed") is None else ["--seed", str(pipeline["seed"])]
+    return shlex.join(["trl-r1", "run", str(pipeline["pipeline"]), *seed, "--only", record.stage])
 
 
 def _reproduction(folder: Path, record: StageRecord) -> Iterator[str]:
