@@ -67,7 +67,7 @@ def draw_questions(rng: random.Random, count: int, operations: Sequence[int], sp
 def draw_slips(rng: random.Random, count: int) -> list[Row]:
     """Questions of the test split with the beginning of a chain whose last value is wrong.
 
-    A chain that goes on from a wrong value ends wrong, so accuracy after such a beginning is the share of slips noticed.
+    A chain that goes on from a wrong value ends wrong: accuracy after such a beginning is the share of slips noticed.
     """
     rows = []
     for row in range(count):

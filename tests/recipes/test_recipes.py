@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trl_r1.recipe import VERBS, find_recipe, header_of, inspect_recipe, is_pipeline, load_yaml
-from trl_r1.recipe_checks import TRAINING_VERBS
+from trl_r1.recipe.checks import TRAINING_VERBS
 
 
 ROOT = Path(__file__).parents[2]
