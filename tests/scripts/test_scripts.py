@@ -132,7 +132,9 @@ def test_reward_model_then_preference_reward(launch, tmp_path):
         max_completion_length=8,
     )
     assert code == 0
-    assert "rewards/helpful_preference_reward/mean" in read_stage_record(policy).history[0]
+    record = read_stage_record(policy)
+    assert "rewards/helpful_preference_reward/mean" in record.history[0]
+    assert (str(folder), "reward_model") in [(parent.name_or_path, parent.role) for parent in record.parents]
 
 
 def test_rejection_sampling_counts_every_sample(launch, tmp_path):

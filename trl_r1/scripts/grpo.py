@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from trl_r1.scripts.common import StageRecorder, run_script
-from trl_r1.stage_record import RewardUse
+from trl_r1.stage_record import RewardUse, describe_parent
 
 
 if TYPE_CHECKING:
@@ -42,6 +42,11 @@ def train(recipe: Recipe) -> None:
     recorder.rewards = [
         RewardUse(name=reward.name, weight=weight, parameters=reward.parameters)
         for reward, weight in zip(rewards, weights, strict=True)
+    ]
+    recorder.parents = [
+        describe_parent(str(reward.parameters["model_name_or_path"]), role="reward_model")
+        for reward in rewards
+        if reward.loads_model and "model_name_or_path" in reward.parameters
     ]
     recorder.template = template_hashes(recipe, tokenizer)
     train_and_record(trainer, recipe, recorder)

@@ -40,8 +40,10 @@ def validate(paths: Sequence[str], verb: str | None = None) -> int:
 def _validate_one(path: str, verb: str | None, console: Console) -> None:
     if is_pipeline(load_yaml(path)):
         from trl_r1.pipeline import load_pipeline
+        from trl_r1.pipeline.loading import check_recipes
 
         pipeline = load_pipeline(path)
+        check_recipes(pipeline, pipeline.stages)
         console.print(f"{path}: a good pipeline of {len(pipeline.stages)} stages", markup=False)
         return
     recipe = inspect_recipe(path, verb)
