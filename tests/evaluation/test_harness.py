@@ -158,6 +158,9 @@ def test_own_metrics_read_the_answer_alone(tokenizer, questions, plain, tmp_path
     assert list(record["metrics"]) == ["accuracy", "is_rude", "words"]
     assert (record["metrics"]["is_rude"]["value"], record["metrics"]["is_rude"]["n"]) == (0.25, 4)
     assert record["metrics"]["words"]["value"] == (1 + 1 + 1 + 2) / 4
+    silent = [*ANSWERS[:3], "<think> c"]
+    [record], _ = evaluate(tokenizer, questions, plain, tmp_path, silent, metrics=metrics)
+    assert record["metrics"]["is_rude"]["n"] == 3
     with pytest.raises(R1Error, match="broken returned 'yes'; it must return a bool"):
         evaluate(tokenizer, questions, plain, tmp_path, metrics=(f"{file}:broken",))
 

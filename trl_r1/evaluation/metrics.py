@@ -105,8 +105,8 @@ def resolve_metrics(names: Sequence[str], context: MetricContext) -> list[Sample
     Args:
         names (`Sequence[str]`):
             Built-in names, and functions `(answer: str) -> bool | float | None` as `"package.module.name"` or
-            `"file.py:name"`. The answer is the text after the thoughts, empty where there is none. Empty: all
-            built-in metrics.
+            `"file.py:name"`. The answer is the text after the thoughts; where there is none, the metric does not
+            apply. Empty: all built-in metrics.
         context ([`MetricContext`]):
             For the built-in ones.
 
@@ -143,7 +143,9 @@ def _own_metric(name: str, known: list[str]) -> SampleMetric:
 
 
 def _call_own(sample: JudgedSample, name: str, function: Callable[[str], Any]) -> Value:
-    answer = sample.parsed.answer or ""
+    answer = sample.parsed.answer
+    if answer is None:
+        return None  # there is nothing to be rude, or polite, in: `well_formed` and `n` tell how often
     try:
         value = function(answer)
     except Exception as error:
