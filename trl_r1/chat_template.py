@@ -11,10 +11,10 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, Literal
 
 from trl_r1.errors import TemplateError
+from trl_r1.user_code import find_file
 
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
@@ -202,8 +202,8 @@ def load_template(name_or_path: str) -> str:
         shipped = folder / (name_or_path + suffix)
         if shipped.is_file():
             return shipped.read_text(encoding="utf-8")
-    if Path(name_or_path).is_file():
-        return Path(name_or_path).read_text(encoding="utf-8")
+    if find_file(name_or_path).is_file():
+        return find_file(name_or_path).read_text(encoding="utf-8")
     raise TemplateError(f"template: {name_or_path!r} is neither a template of trl_r1 (r1, r1_zero) nor a file")
 
 

@@ -7,12 +7,11 @@ from trl_r1.chat_template import join_response
 from trl_r1.data import (
     RejectionFilters,
     build_cold_start,
-    load_function,
     load_prompts,
     load_sft,
     rejection_sample,
 )
-from trl_r1.errors import DataError, RecipeError
+from trl_r1.errors import DataError
 from trl_r1.generation import SamplingParameters
 from trl_r1.script_arguments import R1ScriptArguments
 
@@ -175,21 +174,3 @@ def test_what_is_written_loads_for_sft(tokenizer, zero_rows, samples, tmp_path, 
     data = load_sft(R1ScriptArguments(dataset_name=str(tmp_path / "sft")), None, tokenizer, args)
     assert len(data.dataset) == 2
     assert data.sources[0].dropped == {}
-
-
-def test_functions_load_by_path(tmp_path):
-    file = tmp_path / "world.py"
-    file.write_text("def write(row, parsed):\n    return 'x'\n\nVALUE = 3\n")
-    assert load_function(f"{file}:write", "refine")({}, None) == "x"
-    assert load_function("trl_r1.chat_template.join_response", "refine") is join_response
-    (tmp_path / "broken.py").write_text("1 / 0\n")
-    for name, message in {
-        "write": "is no function",
-        f"{tmp_path}/none.py:write": "there is no file",
-        f"{file}:wrote": "there is no function 'wrote'",
-        f"{file}:VALUE": "there is no function 'VALUE'",
-        f"{tmp_path}/broken.py:write": "does not run .ZeroDivisionError",
-        "no_such_package.write": "cannot import",
-    }.items():
-        with pytest.raises(RecipeError, match=f"^refine: .*{message}"):
-            load_function(name, "refine")

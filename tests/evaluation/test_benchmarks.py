@@ -65,5 +65,5 @@ def test_unknown_metrics_are_all_named(tokenizer, tmp_path):
         )
     first, second, third = caught.value.problems
     assert first == "metrics: 'acuracy' is unknown; did you mean 'accuracy'?"
-    assert "no function 'rude'" in second
+    assert "there is no 'rude' there" in second
     assert third.startswith("metrics: 'accuracy' stands twice")

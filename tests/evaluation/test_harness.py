@@ -142,7 +142,7 @@ def test_each_question_can_have_a_beginning_of_its_own(tokenizer, questions, pla
     [record], engine = evaluate(tokenizer, str(slips), plain, tmp_path, answers, modes=modes)
     assert [prompt[-9:] for prompt in engine.prompts] == beginnings
     assert [row["prefill"] for row in read_jsonl(tmp_path / record["samples"])] == beginnings
-    with pytest.raises(DataError, match="modes.slips.prefill_column"):
+    with pytest.raises(DataError, match=r"modes\.slips\.prefill_column"):
         evaluate(tokenizer, questions, plain, tmp_path, answers, modes=modes)
 
 

@@ -136,3 +136,8 @@ def test_recipes_are_checked_before_anything_runs(world):
     with pytest.raises(RecipeError, match=r"sft\.yaml: max_stepz: .*max_steps"):
         world.run()
     assert world.ran() == []
+
+
+def test_the_recipe_of_a_stage_is_no_pipeline():
+    with pytest.raises(RecipeError, match="is the recipe of one stage"):
+        load_pipeline("recipes/tiny/r1_zero.yaml")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from trl_r1.errors import RecipeError
-from trl_r1.recipe.yaml_files import find_recipe, load_yaml, shipped_recipes
+from trl_r1.recipe.yaml_files import load_yaml
+from trl_r1.user_code import find_file, shipped_recipes
 
 
 def write(folder, content):
@@ -91,15 +92,15 @@ def test_recipe_found_beside_the_package(tmp_path, monkeypatch):
     shipped = tmp_path / "package" / "recipes"
     (shipped / "tiny").mkdir(parents=True)
     (shipped / "tiny" / "x.yaml").write_text("a: 1\n")
-    monkeypatch.setattr("trl_r1.recipe.yaml_files.shipped_recipes", lambda: shipped)
+    monkeypatch.setattr("trl_r1.user_code.shipped_recipes", lambda: shipped)
     monkeypatch.chdir(tmp_path)
-    assert find_recipe("recipes/tiny/x.yaml") == shipped / "tiny" / "x.yaml"
-    assert find_recipe("tiny/x.yaml") == shipped / "tiny" / "x.yaml"
+    assert find_file("recipes/tiny/x.yaml") == shipped / "tiny" / "x.yaml"
+    assert find_file("tiny/x.yaml") == shipped / "tiny" / "x.yaml"
     assert load_yaml("tiny/x.yaml") == {"a": 1}
     (tmp_path / "tiny").mkdir()
     (tmp_path / "tiny" / "x.yaml").write_text("a: 2\n")
     assert load_yaml("tiny/x.yaml") == {"a": 2}  # the working directory comes first
-    assert find_recipe("tiny/none.yaml") == Path("tiny/none.yaml")
+    assert find_file("tiny/none.yaml") == Path("tiny/none.yaml")
 
 
 def test_checkout_ships_its_recipes():

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from trl_r1.recipe import VERBS, find_recipe, header_of, inspect_recipe, is_pipeline, load_yaml
+from trl_r1.recipe import VERBS, header_of, inspect_recipe, is_pipeline, load_yaml
 from trl_r1.recipe.checks import TRAINING_VERBS
+from trl_r1.user_code import find_file
 
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +35,7 @@ def test_recipe_is_valid(path):
 def test_launch_line_resolves_to_the_recipe(path):
     verb, launched = header_of(path)
     assert verb in VERBS
-    assert find_recipe(launched).resolve() == (ROOT / path).resolve()
+    assert find_file(launched).resolve() == (ROOT / path).resolve()
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)

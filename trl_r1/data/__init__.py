@@ -2,7 +2,6 @@
 
 from trl_r1.data.cold_start import build_cold_start, summarise_answer
 from trl_r1.data.filters import RejectionFilters
-from trl_r1.data.functions import load_function
 from trl_r1.data.judging import JudgedSample, judge_samples
 from trl_r1.data.mixture import RawSource, load_source, load_sources
 from trl_r1.data.preferences import load_preferences
@@ -24,7 +23,6 @@ __all__ = [
     "check_batch",
     "fingerprint_rows",
     "judge_samples",
-    "load_function",
     "load_preferences",
     "load_prompts",
     "load_sft",

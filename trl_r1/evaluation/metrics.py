@@ -10,10 +10,10 @@ from functools import partial
 from typing import Any
 
 from trl_r1.data.filters import count_tokens, language_of
-from trl_r1.data.functions import load_function
 from trl_r1.data.judging import JudgedSample
 from trl_r1.errors import R1Error, RecipeError
 from trl_r1.rewards.words import count_words
+from trl_r1.user_code import load_callable
 
 
 Value = bool | float | None
@@ -137,7 +137,10 @@ def _own_metric(name: str, known: list[str]) -> SampleMetric:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(known)}, or file.py:name"
         raise RecipeError([f"metrics: {name!r} is unknown; {hint}"])
-    function = load_function(name, "metrics")
+    try:
+        function = load_callable(name)
+    except R1Error as error:
+        raise RecipeError([f"metrics: {name}: {error}"]) from error
     own_name = name.rpartition(":")[2] if ":" in name else name.rpartition(".")[2]
     return SampleMetric(name=own_name, measure=partial(_call_own, name=own_name, function=function))
 

@@ -16,8 +16,9 @@ from typing import Any
 
 from trl_r1.pipeline.graph import Pipeline, Stage
 from trl_r1.pipeline.loading import strings_in
-from trl_r1.recipe.yaml_files import find_recipe, load_yaml
+from trl_r1.recipe.yaml_files import load_yaml
 from trl_r1.stage_record import hash_file, hash_json
+from trl_r1.user_code import find_file
 
 
 def stage_fingerprints(pipeline: Pipeline) -> dict[str, str]:
@@ -57,7 +58,7 @@ def _hash_named_files(pipeline: Pipeline, content: Any) -> dict[str, str]:
 def _named_file(text: str) -> Path | None:
     """The file a value names, `path.py:function` included; `None` for a value that names none."""
     try:
-        path = find_recipe(text.split(".py:")[0] + ".py" if ".py:" in text else text)
+        path = find_file(text.split(".py:")[0] + ".py" if ".py:" in text else text)
         return path if path.is_file() else None
     except (OSError, ValueError):  # too long or too odd for a path: a prompt, say
         return None

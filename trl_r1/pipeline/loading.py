@@ -23,7 +23,8 @@ from typing import Any
 
 from trl_r1.errors import RecipeError
 from trl_r1.pipeline.graph import LOG_FOLDER, VERBS, Pipeline, Stage, ancestors, describe_unknown, sort_stages
-from trl_r1.recipe.yaml_files import find_recipe, load_yaml
+from trl_r1.recipe.yaml_files import load_yaml
+from trl_r1.user_code import find_file
 
 
 PIPELINE_FIELDS = ("output_dir", "seed", "jobs", "env", "license", "stages", "report")
@@ -47,8 +48,10 @@ def load_pipeline(
     Raises:
         [`RecipeError`]: with every problem of the file at once.
     """
-    path = find_recipe(path)
+    path = find_file(path)
     content = load_yaml(path)
+    if "stages" not in content and "model_name_or_path" in content:
+        raise RecipeError([f"is the recipe of one stage; start it with `trl-r1 <verb> --config {path}`"], str(path))
     problems = _unknown_fields("", content, PIPELINE_FIELDS)
     default_output_dir = _read(content, "output_dir", str, problems) or "outputs"
     stages = _read_stages(content, path.parent, problems)

@@ -9,13 +9,12 @@ from trl_r1.recipe.loading import (
     load_recipe,
     validate_recipe,
 )
-from trl_r1.recipe.yaml_files import find_recipe, load_yaml
+from trl_r1.recipe.yaml_files import load_yaml
 
 
 __all__ = [
     "VERBS",
     "Recipe",
-    "find_recipe",
     "header_of",
     "inspect_recipe",
     "is_pipeline",

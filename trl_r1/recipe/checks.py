@@ -11,7 +11,7 @@ from typing import Any, Final
 from trl_r1.presets import nearest
 from trl_r1.recipe.entries import checkpoint_problems, comparison_problems, suite_problems
 from trl_r1.recipe.inputs import input_problems, named, template_problems
-from trl_r1.recipe.yaml_files import find_recipe
+from trl_r1.user_code import find_file
 
 
 TRAINING_VERBS: Final = ("grpo", "sft", "reward_model")
@@ -174,7 +174,7 @@ def _sampling(values: Mapping[str, Any]) -> Iterator[str]:
 def _is_function_path(text: str) -> bool:
     path, colon, name = text.rpartition(":")
     if colon:
-        return name.isidentifier() and path.endswith(".py") and find_recipe(path).is_file()
+        return name.isidentifier() and path.endswith(".py") and find_file(path).is_file()
     return "." in text and all(part.isidentifier() for part in text.split("."))
 
 

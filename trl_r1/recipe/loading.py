@@ -20,7 +20,8 @@ from trl_r1.recipe.checks import RecipeContext, check_recipe
 from trl_r1.recipe.fields import dataclasses_of, make_parser, read_command_line, read_content, specs_of
 from trl_r1.recipe.inputs import HEADER
 from trl_r1.recipe.specs import FieldSpec
-from trl_r1.recipe.yaml_files import find_recipe, load_yaml
+from trl_r1.recipe.yaml_files import load_yaml
+from trl_r1.user_code import find_file
 
 
 RESOLVED_NAME: Final = "resolved_config.yaml"
@@ -128,7 +129,7 @@ def validate_recipe(path: str | Path, verb: str | None = None) -> list[str]:
 def header_of(path: str | Path) -> tuple[str, str] | None:
     """Verb and path in a recipe's launch line, or `None` when its leading comment has none."""
     comment = []
-    for line in find_recipe(path).read_text(encoding="utf-8-sig").splitlines():
+    for line in find_file(path).read_text(encoding="utf-8-sig").splitlines():
         if line.strip() and not line.startswith("#"):
             break
         comment.append(line)
@@ -161,7 +162,7 @@ def _load(verb: str, argv: list[str], *, launching: bool) -> Recipe:
         given=frozenset(given),
         processes=processes,
         launching=launching,
-        folder=find_recipe(config).parent if config else None,
+        folder=find_file(config).parent if config else None,
         batch_known=expanded is not None,
     )
     problems += [problem for problem in check_recipe(context) if not _told_before(problem, problems)]
@@ -178,7 +179,7 @@ def _load(verb: str, argv: list[str], *, launching: bool) -> Recipe:
     public = {name: value for name, value in environment.items() if not any(word in name.upper() for word in _SECRETS)}
     return Recipe(
         verb=verb,
-        path=find_recipe(config) if config else None,
+        path=find_file(config) if config else None,
         argv=argv,
         **{name: built.get(name) for name in ("script_args", "training_args", "model_args", "dataset_args")},
         resolved=resolved | ({"env": public} if public else {}),

@@ -10,6 +10,7 @@ from typing import Any, Final
 import yaml
 
 from trl_r1.errors import RecipeError
+from trl_r1.user_code import find_file
 
 
 _TAG: Final = "tag:yaml.org,2002:"
@@ -30,36 +31,13 @@ _RecipeLoader.add_implicit_resolver(
 )
 
 
-def shipped_recipes() -> Path | None:
-    """Folder of the recipes that come with trl_r1: inside an installed package, or beside it in a checkout."""
-    package = Path(__file__).parents[1]
-    if (package / "_recipes").is_dir():
-        return package / "_recipes"
-    checkout = package.parent
-    return checkout / "recipes" if (checkout / "pyproject.toml").is_file() else None
-
-
-def find_recipe(path: str | Path) -> Path:
-    """
-    A recipe by its path, taken from the working directory, else from the recipes that come with trl_r1.
-
-    Returns:
-        `Path`: the file found, or `path` as given when there is none.
-    """
-    given, shipped = Path(path), shipped_recipes()
-    if given.exists() or given.is_absolute() or shipped is None:
-        return given
-    inside = Path(*given.parts[1:]) if given.parts[:1] == ("recipes",) else given
-    return shipped / inside if (shipped / inside).is_file() else given
-
-
 def load_yaml(path: str | Path) -> dict[str, Any]:
     """
     Read a recipe or pipeline file.
 
     Args:
         path (`str` or `Path`):
-            See [`find_recipe`].
+            See [`~trl_r1.user_code.find_file`].
 
     Returns:
         `dict[str, Any]`: its content, plain values only.
@@ -67,7 +45,7 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
     Raises:
         [`RecipeError`]: with every duplicate key, tag and unreadable spot, and its line.
     """
-    text = _read_text(find_recipe(path), str(path))
+    text = _read_text(find_file(path), str(path))
     try:
         loader = _RecipeLoader(text)
         try:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.util
 import inspect
-import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from trl_r1.errors import R1Error, RewardError
 from trl_r1.rewards.checked import AsyncCheckedReward, CheckedReward
+from trl_r1.user_code import first_line, load_callable
 
 
 # What `reward_funcs` may hold: a name, a name with parameters, or (in Python) the function itself.
@@ -79,7 +75,7 @@ def build_reward(spec: RewardSpec) -> RewardFunction:
     except R1Error as error:
         raise RewardError(f"reward_funcs: {parsed.name}: {error}") from error
     except Exception as error:
-        raise RewardError(f"reward_funcs: {parsed.name}: {_one_line(error)}") from error
+        raise RewardError(f"reward_funcs: {parsed.name}: {first_line(error)}") from error
     if not callable(made):
         raise RewardError(f"reward_funcs: {parsed.name} returned {type(made).__name__}; it must return a function")
     return _wrap(made, parsed.parameters, spec)
@@ -154,58 +150,19 @@ def _parse_spec(spec: Any) -> _Parsed:
 
 def _resolve(name: str) -> Callable[..., Any]:
     """The function or class a name stands for."""
-    if ":" in name:
-        return _attribute(*_load_file(name))
-    if "." in name:
-        module_name, _, attribute = name.rpartition(".")
-        if os.getcwd() not in sys.path:
-            sys.path.append(os.getcwd())  # a console script does not look there, and rewards lie beside recipes
+    if ":" in name or "." in name:
         try:
-            module = importlib.import_module(module_name)
-        except Exception as error:
-            raise RewardError(f"reward_funcs: {name}: cannot import {module_name} ({_one_line(error)})") from error
-        return _attribute(module, attribute, name)
+            return load_callable(name)
+        except R1Error as error:
+            raise RewardError(f"reward_funcs: {name}: {error}") from error
     known = reward_names()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"use one of {', '.join(known)}"
         raise RewardError(f"reward_funcs: {name!r} is unknown; {hint} (your own: package.module.name or file.py:name)")
-    ours = importlib.import_module("trl_r1.rewards")
-    return _attribute(ours if name in ours.__all__ else importlib.import_module("trl.rewards"), name, name)
-
-
-def _attribute(module: ModuleType, attribute: str, name: str) -> Callable[..., Any]:
-    found = getattr(module, attribute, None)
-    if found is None:
-        near = difflib.get_close_matches(attribute, dir(module), n=1)
-        raise RewardError(
-            f"reward_funcs: {name}: there is no {attribute!r} there" + (f"; did you mean {near[0]}?" if near else "")
-        )
-    if not callable(found):
-        raise RewardError(f"reward_funcs: {name}: it is a {type(found).__name__}, not a function")
-    function: Callable[..., Any] = found
-    return function
-
-
-def _load_file(name: str) -> tuple[ModuleType, str, str]:
-    """Module of a `file.py:name`, loaded once, then the attribute and the whole name."""
-    file, _, attribute = name.rpartition(":")
-    path = Path(file).resolve()
-    if not path.is_file():
-        raise RewardError(f"reward_funcs: {name}: there is no file {file!r}")
-    module_name = f"_trl_r1_rewards_{path.stem}_{abs(hash(str(path))):x}"
-    if module_name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(module_name, path)
-        if spec is None or spec.loader is None:
-            raise RewardError(f"reward_funcs: {name}: {file!r} is not a Python file")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[module_name] = module  # before it runs: its dataclasses look themselves up
-        try:
-            spec.loader.exec_module(module)
-        except Exception as error:
-            del sys.modules[module_name]
-            raise RewardError(f"reward_funcs: {name}: {file!r} does not run ({_one_line(error)})") from error
-    return sys.modules[module_name], attribute, name
+    ours, theirs = importlib.import_module("trl_r1.rewards"), importlib.import_module("trl.rewards")
+    found: Callable[..., Any] = getattr(ours if name in ours.__all__ else theirs, name)
+    return found
 
 
 def _is_factory(found: Callable[..., Any]) -> bool:
@@ -242,8 +199,3 @@ def _wrap(function: Callable[..., Any], parameters: dict[str, Any], spec: Any) -
     is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
     kind = AsyncCheckedReward if is_async else CheckedReward
     return kind(function, parameters, spec)
-
-
-def _one_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from trl_r1.errors import R1Error, RecipeError
 from trl_r1.scripts.common import StageRecorder, run_script
 from trl_r1.stage_record import Measurement, describe_parent
 
@@ -63,10 +64,14 @@ def sample(recipe: Recipe) -> None:
 
 def load_refine(arguments: Any) -> Refine | None:
     """The recipe's own rewriting; for R1-Zero samples turned into chats, the answer written out as a sentence."""
-    from trl_r1.data import load_function, summarise_answer
+    from trl_r1.data import summarise_answer
+    from trl_r1.user_code import load_callable
 
     if arguments.refine:
-        return load_function(arguments.refine, "refine")
+        try:
+            return load_callable(arguments.refine)
+        except R1Error as error:
+            raise RecipeError([f"refine: {arguments.refine}: {error}"]) from error
     chats = arguments.output_format == "messages"
     return summarise_answer if arguments.prompt_template and chats else None
 
