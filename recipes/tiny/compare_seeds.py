@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from trl_r1.report.table import LEAST_SHARE
 from trl_r1.run_records import RunRecords
 from trl_r1.stage_record import Measurement
 
@@ -37,12 +38,14 @@ class Claim:
 
 
 def measured(stage: str, suite: str, mode: str, metric: str) -> Callable[[RunRecords], Measurement | None]:
-    """Finds a metric of a checkpoint."""
+    """Finds a metric of a checkpoint that applies to more than a few stray answers."""
 
     def find(records: RunRecords) -> Measurement | None:
         evaluations = records.stages[stage].evaluations if stage in records.stages else ()
         wanted = [item for item in evaluations if (item.suite, item.mode) == (suite, mode)]
-        return wanted[0].metrics.get(metric) if wanted else None
+        found = wanted[0].metrics.get(metric) if wanted else None
+        few = found is not None and found.n is not None and found.n < LEAST_SHARE * wanted[0].n
+        return None if few else found
 
     return find
 

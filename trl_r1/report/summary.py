@@ -14,6 +14,9 @@ from trl_r1.report.table import Table as R1Table
 from trl_r1.run_records import RunRecords
 
 
+FILE_WIDTH = 120  # columns, where the table goes to a file instead of a terminal
+
+
 def print_summary(folder: str | Path, console: Console | None = None) -> None:
     """
     Print the main table of a pipeline's folder, and its comparisons. The report holds the other suites too.
@@ -28,6 +31,8 @@ def print_summary(folder: str | Path, console: Console | None = None) -> None:
         [`RecordError`]: when a record is damaged, or there is none.
     """
     console = console or Console()
+    if not console.is_terminal:
+        console.width = max(console.width, FILE_WIDTH)
     main, *others = build_tables(RunRecords.read(folder))
     for table in [main, *(other for other in others if other.title == "comparisons")]:
         console.print(_draw(table))
@@ -37,7 +42,7 @@ def print_summary(folder: str | Path, console: Console | None = None) -> None:
 def _draw(table: R1Table) -> Table:
     drawn = Table(header_style="bold", padding=(0, 0, 0, 1), show_edge=False, box=box.SIMPLE_HEAD)
     for index, heading in enumerate(table.columns):
-        drawn.add_column(heading, justify="right" if index else "left", no_wrap=not index)
+        drawn.add_column(heading, justify="right" if index else "left", no_wrap=not index, overflow="fold")
     for row in table.rows:
         drawn.add_row(*(_text(cell) for cell in row))
     return drawn
@@ -46,5 +51,5 @@ def _draw(table: R1Table) -> Table:
 def _text(cell: Cell) -> Text:
     text = Text(cell.value)
     if cell.interval:
-        text.append("\n" + cell.interval, style="dim")
+        text.append("\n" + cell.interval.replace("–", " "), style="dim")  # a space, so that it may be broken
     return text

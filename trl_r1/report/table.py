@@ -17,6 +17,7 @@ METRIC_LABELS = {
     "mixed": "mixed chains",
     "chain_tokens": "chain tokens",
 }
+LEAST_SHARE = 0.05  # of the answers that a metric must apply to; the rate of a handful says nothing
 HIDDEN_METRICS = ("completion_tokens",)  # the chain's length says it
 COMPARISON_HEADINGS = ("compared on the same questions", "difference", "n")
 
@@ -125,7 +126,8 @@ def _caption(records: RunRecords, suite: str) -> str:
     spread = " to ".join(dict.fromkeys(str(count) for count in (counts[0], counts[-1])))
     grouped = next((item for item in own if any("chain_tokens" in metrics for metrics in item.groups.values())), None)
     by = f" Chain tokens: means by {_words(grouped.group_by)}." if grouped else ""
-    return f"Suite {suite!r}, {spread} answers a stage and mode, 95 % intervals.{by}"
+    blank = f" Blank: it applies to fewer than {LEAST_SHARE:.0%} of the answers."
+    return f"Suite {suite!r}, {spread} answers a stage and mode, 95 % intervals.{by}{blank}"
 
 
 def _columns(evaluations: list[Evaluation], suite: str, *, own_metrics: bool | None = None) -> Iterator[_Column]:
@@ -160,12 +162,18 @@ def _metric_column(evaluations: list[Evaluation], metric: str, mode: str) -> _Co
         heading = f"{heading} {'/'.join(groups)}"
 
     def cell(stage: FinishedStage) -> Cell:
-        found = [entry for entry in stage.evaluations if entry in evaluations and metric in entry.metrics]
+        found = [entry for entry in stage.evaluations if entry in evaluations and _applies(entry, metric)]
         if not found:
             return Cell()
         return _group_cell(found[0], metric, groups) if groups else _cell(found[0].metrics[metric])
 
     return _Column(heading, cell)
+
+
+def _applies(evaluation: Evaluation, metric: str) -> bool:
+    """Whether a metric was measured, on more than a few stray answers."""
+    measured = evaluation.metrics.get(metric)
+    return measured is not None and (measured.n is None or measured.n >= LEAST_SHARE * evaluation.n)
 
 
 def _cell(measured: Measurement) -> Cell:
