@@ -121,7 +121,7 @@ def test_main_table(run):
         ["base", ".10", ".10", ".25", "16/20", "", "60"],
         ["zero", ".90", ".90", ".25", "16/20", ".50", "60"],
     ]
-    assert main.rows[1][1].interval == ".87 .93"
+    assert main.rows[1][1].interval == ".87–.93"
     assert greetings.columns == ["stage", "format", "rude"]
     assert [row[0].value for row in greetings.rows] == ["zero"]
     assert [cell.value for cell in comparisons.rows[0]] == ["zero - base (test)", "+0.800", "512"]
@@ -140,7 +140,7 @@ def test_table_is_printed_whole(run):
     stream = io.StringIO()
     print_summary(run.folder, Console(file=stream, width=140))
     shown = stream.getvalue()
-    for text in ("accuracy T=1", "zero", ".87 .93", "16/20", "+0.800", "181 s in all"):
+    for text in ("acc T=1", "zero", ".87 .93", "16/20", "+0.800", "181 s in all"):
         assert text in shown
 
 

@@ -14,6 +14,15 @@ from trl_r1.report.table import Table as R1Table
 from trl_r1.run_records import RunRecords
 
 
+SHORT_HEADINGS = {  # so that the table fits a terminal of 80 columns
+    "accuracy": "acc",
+    "chain forced": "forced",
+    "chain tokens": "chain",
+    "mixed chains": "mixed",
+    "language": "lang",
+    "sentence of": "in",
+    "seconds": "sec",
+}
 FILE_WIDTH = 120  # columns, where the table goes to a file instead of a terminal
 
 
@@ -42,6 +51,8 @@ def print_summary(folder: str | Path, console: Console | None = None) -> None:
 def _draw(table: R1Table) -> Table:
     drawn = Table(header_style="bold", padding=(0, 0, 0, 1), show_edge=False, box=box.SIMPLE_HEAD)
     for index, heading in enumerate(table.columns):
+        for long, short in SHORT_HEADINGS.items():
+            heading = heading.replace(long, short)
         drawn.add_column(heading, justify="right" if index else "left", no_wrap=not index, overflow="fold")
     for row in table.rows:
         drawn.add_row(*(_text(cell) for cell in row))
