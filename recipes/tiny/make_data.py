@@ -5,8 +5,7 @@ Write every data set of the tiny world, as JSON lines, from one seed.
 
 | file | rows | what for |
 |---|---|---|
-| `questions_short/train.jsonl` | questions of 2 and 3 operations | R1-Zero, first stage |
-| `questions/train.jsonl` | questions of 2 to 5 operations | R1-Zero, second stage, and everything after it |
+| `questions/train.jsonl` | questions of 2 to 5 operations | R1-Zero and everything after it |
 | `questions/validation.jsonl`, `questions/test.jsonl` | 2 to 5 operations, by turns | choosing settings; the table |
 | `questions_short/test.jsonl` | 2 to 4 operations, by turns | the table's headline |
 | `harder_questions/test.jsonl` | 6 and 7 operations | longer than any question trained on |
@@ -47,7 +46,7 @@ from trl_r1.data import write_jsonl
 
 Row = Mapping[str, Any]
 
-SHORT, TRAINED, HARDER = (2, 3), (2, 3, 4, 5), (6, 7)
+TRAINED, HARDER = (2, 3, 4, 5), (6, 7)
 HEADLINE = (2, 3, 4)
 GREETING_SHARE = 0.4  # of the prompts of all-scenario reinforcement learning
 
@@ -113,7 +112,6 @@ def build_datasets(seed: int) -> dict[str, Iterable[Row]]:
         return random.Random(f"{seed}/{name}")
 
     return {
-        "questions_short/train.jsonl": draw_questions(rng("short"), 2000, SHORT, "train"),
         "questions/train.jsonl": draw_questions(rng("train"), 6000, TRAINED, "train"),
         "questions/validation.jsonl": draw_questions(rng("validation"), 512, TRAINED, "validation"),
         "questions/test.jsonl": draw_questions(rng("test"), 640, TRAINED, "test"),

@@ -266,7 +266,6 @@ class TestDatasets:
         def lengths(name):
             return {row["num_operations"] for row in datasets[name]}
 
-        assert lengths("questions_short/train.jsonl") == {2, 3}
         assert lengths("questions/test.jsonl") == {2, 3, 4, 5}
         assert lengths("harder_questions/test.jsonl") == {6, 7}
         assert lengths("all_scenarios/train.jsonl") == {0, 2, 3, 4, 5}
