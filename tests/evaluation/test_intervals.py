@@ -75,8 +75,6 @@ def test_a_paired_difference_is_of_the_pairs():
     expected = ttest_1samp([1.0, 0.0, 0.0, 0.0, 1.0], 0.0).confidence_interval(0.95)
     assert (measured.value, measured.n) == (0.4, 5)
     assert (measured.low, measured.high) == pytest.approx((expected.low, expected.high))
-    copies = paired_difference(before, before)
-    assert (copies.value, copies.low, copies.high) == (0.0, 0.0, 0.0)
     with pytest.raises(R1Error, match="5 and 4 values do not pair"):
         paired_difference(before, after[:4])
 
@@ -87,3 +85,12 @@ def test_pairing_narrows_the_interval():
     paired = paired_difference(before, after)
     unpaired = mean_interval(before)
     assert paired.high - paired.low < (unpaired[1] - unpaired[0]) / 3
+
+
+def test_pairs_that_are_all_alike_do_not_get_an_empty_interval():
+    answers = [1.0, 0.0, 1.0, 1.0] * 25
+    same = paired_difference(answers, answers)
+    assert (same.value, same.n) == (0.0, 100)
+    assert (same.low, same.high) == pytest.approx((-wilson_interval(0, 100)[1], wilson_interval(0, 100)[1]))
+    lengths = paired_difference([10.0, 12.0], [11.0, 13.0])  # no shares: nothing bounds what is hidden
+    assert (lengths.low, lengths.high) == (1.0, 1.0)

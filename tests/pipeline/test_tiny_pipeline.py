@@ -19,9 +19,9 @@ FEW_STEPS = {"max_steps": 6, "save_steps": 2, "logging_steps": 2}
 EVERYTHING = {"keep_correct": False, "keep_well_formed": False, "keep_language_consistent": False}
 SHORT = {
     "grpo": {**FEW_STEPS, "prompts_per_step": 4},
-    "sft": FEW_STEPS,
+    "sft": {**FEW_STEPS, "per_device_train_batch_size": 2},
     "reward_model": FEW_STEPS,
-    "rejection_sample": {**EVERYTHING, "max_train_rows": 64},
+    "rejection_sample": {**EVERYTHING, "max_train_rows": 256},
 }
 LIMIT = 1500  # seconds for all stages of a run
 
@@ -33,7 +33,7 @@ def short_pipeline(tmp_path):
     path = tmp_path / "recipes" / "tiny" / "pipeline.yaml"
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     for name, stage in content["stages"].items():
-        few = {"max_steps": 40} if "base" in name else SHORT.get(stage["script"], {})
+        few = {"max_steps": 300} if "base" in name else SHORT.get(stage["script"], {})
         if few:
             stage["args"] = {**stage.get("args", {}), **few}
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")

@@ -128,6 +128,9 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Measur
     """
     Mean of `second - first` with Student's interval over the pairs.
 
+    Where every pair of shares differs by the same, there is no spread to go by: the interval is then as wide as Wilson's
+    for no success in as many trials, since that many pairs could hide a difference of that size.
+
     Args:
         first, second (`Sequence[float]`):
             One value a question, in the same order: a mean over its answers, or 0 and 1.
@@ -145,7 +148,11 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Measur
     value = math.fsum(differences) / len(differences)
     if interval is None:
         return Measurement(value=value, n=len(differences))
-    return Measurement(value=value, n=len(differences), low=interval[0], high=interval[1])
+    low, high = interval
+    if low == high and all(0 <= number <= 1 for number in (*first, *second)):
+        hidden = wilson_interval(0, len(differences))[1]
+        low, high = max(-1.0, value - hidden), min(1.0, value + hidden)
+    return Measurement(value=value, n=len(differences), low=low, high=high)
 
 
 def _question_means(values: Sequence[float], questions: Sequence[Hashable]) -> list[float]:
