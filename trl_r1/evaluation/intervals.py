@@ -128,8 +128,8 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Measur
     """
     Mean of `second - first` with Student's interval over the pairs.
 
-    Where every pair of shares differs by the same, there is no spread to go by: the interval is then as wide as Wilson's
-    for no success in as many trials, since that many pairs could hide a difference of that size.
+    Where every pair of shares differs by the same, there is no spread to go by: the interval is then as wide as
+    Wilson's for no success in as many trials, since that many pairs could hide a difference of that size.
 
     Args:
         first, second (`Sequence[float]`):
