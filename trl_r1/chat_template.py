@@ -233,6 +233,30 @@ def template_hash(template: str) -> str:
     return hashlib.sha256(template.encode()).hexdigest()
 
 
+def check_shows_question(tokenizer: Any) -> None:
+    """
+    Check that a chat template can be rendered and shows the question to the policy.
+
+    Args:
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
+            Tokenizer with a chat template.
+
+    Raises:
+        [`TemplateError`]: when it does not.
+    """
+    from jinja2 import TemplateError as JinjaError
+
+    probe = "a question of its own"
+    messages = [{"role": "user", "content": probe}]
+    try:
+        rendered = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except JinjaError as error:
+        reason = str(error).splitlines()[0]
+        raise TemplateError(f"chat_template: it does not render a question ({reason}); mend it, or use r1") from error
+    if probe not in rendered:
+        raise TemplateError("chat_template: it does not show the question to the policy; mend it, or use r1")
+
+
 def check_round_trip(tokenizer: Any, **template_kwargs: Any) -> None:
     """
     Check that a chat template keeps the reasoning of every assistant turn.

@@ -104,7 +104,7 @@ class RunRecords:
             [`RecordError`]: when one is damaged, or there is none.
         """
         folder = Path(folder)
-        content = _read_pipeline_record(folder)
+        content = read_pipeline_record(folder)
         records = {path.parent: read_stage_record(path.parent) for path in _record_files(folder)}
         if not records:
             raise RecordError(f"{folder}: no stage has finished there; run the pipeline first")
@@ -142,7 +142,7 @@ class RunRecords:
 def write_pipeline_record(folder: Path, content: Mapping[str, Any]) -> None:
     """Write `pipeline.json` unless it is there already, word for word."""
     path = folder / PIPELINE_RECORD_NAME
-    if not path.is_file() or _read_pipeline_record(folder) != content:
+    if not path.is_file() or read_pipeline_record(folder) != content:
         write_json(path, content)
 
 
@@ -163,7 +163,8 @@ def _record_files(folder: Path) -> list[Path]:
     return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
-def _read_pipeline_record(folder: Path) -> dict[str, Any]:
+def read_pipeline_record(folder: Path) -> dict[str, Any]:
+    """`pipeline.json` of a pipeline's folder; empty without one."""
     path = folder / PIPELINE_RECORD_NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -92,8 +92,16 @@ CLAIMS = (
     Claim("R1-Zero: greedy accuracy at least .75", measured("r1_zero", SHORT, "greedy", "accuracy"), at_least(0.75)),
     Claim("R1-Zero: accuracy at T=1 at least .75", measured("r1_zero", SHORT, "sampled", "accuracy"), at_least(0.75)),
     Claim("R1-Zero: format at T=1 at least .95", measured("r1_zero", SHORT, "sampled", "well_formed"), at_least(0.95)),
-    Claim("R1-Zero: first logged length, tokens", history("r1_zero", "completions/mean_length", True), at_most(16)),
-    Claim("R1-Zero: last logged length, tokens", history("r1_zero", "completions/mean_length", False), at_least(18)),
+    Claim(
+        "R1-Zero: first logged length of completions, tokens",
+        history("r1_zero", "completions/mean_length", True),
+        at_most(16),
+    ),
+    Claim(
+        "R1-Zero: last logged length of completions, tokens",
+        history("r1_zero", "completions/mean_length", False),
+        at_least(18),
+    ),
     Claim(
         "language reward: mixed chains at most .05",
         measured("language_reward", SHORT, "sampled", "mixed"),

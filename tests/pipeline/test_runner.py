@@ -282,3 +282,13 @@ def test_half_written_progress_is_no_error(tmp_path):
     assert running.progress() == {}
     write_json(tmp_path / "progress.json", {"step": 1})
     assert running.progress() == {"step": 1}
+
+
+def test_another_seed_does_not_throw_stages_away(world):
+    world.write({"a": world.stage(text="one")}, seed=1)
+    assert world.run() == 0
+    with pytest.raises(PipelineError, match="holds the stages of seed 1, not 2; give this seed a folder of its own"):
+        world.run(seed=2)
+    with pytest.raises(RecipeError, match="seed: -1 must be at least 0"):
+        world.run(seed=-1)
+    assert world.run() == 0

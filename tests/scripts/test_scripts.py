@@ -1,6 +1,7 @@
 """The scripts end to end on a tiny random policy: what each leaves behind, and how each refuses."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -210,6 +211,7 @@ BROKEN_REWARDS = {
     "nan": "return [float('nan')] * len(completions)",
     "infinite": "return [float('inf')] * len(completions)",
     "no_list": "return 1.0",
+    "exits": "raise SystemExit(0)",
 }
 
 
@@ -231,6 +233,52 @@ def test_a_broken_reward_is_one_line_before_any_model(launch, tmp_path, capsys, 
     assert len(lines) == 1
     assert "judge" in lines[0]
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [("{% for m in messages %}hi{% endfor %}", "does not show the question"), ("{{ }", "does not render a question")],
+)
+def test_a_broken_chat_template_is_one_line(launch, tmp_path, capsys, template, message):
+    (tmp_path / "own.jinja").write_text(template)
+    code, folder = launch(
+        "grpo",
+        **TRAINING,
+        dataset_name=write_rows(tmp_path / "questions", QUESTIONS),
+        chat_template=str(tmp_path / "own.jinja"),
+        reward_funcs=["accuracy_reward"],
+        num_generations=4,
+        prompts_per_step=2,
+    )
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert code == 2
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert not folder.exists()
+
+
+def test_a_model_of_changed_parents_is_refused_before_training(launch, tmp_path, capsys, checkpoint):
+    copy = tmp_path / "base"
+    shutil.copytree(checkpoint, copy)
+    code, tuned = launch(
+        "sft",
+        **TRAINING,
+        dataset_name=write_rows(tmp_path / "chats", CHATS),
+        per_device_train_batch_size=4,
+        model_name_or_path=str(copy),
+    )
+    assert code == 0
+    (copy / "model.safetensors").write_bytes((copy / "model.safetensors").read_bytes() + b" ")
+    code, folder = launch(
+        "reward_model",
+        **TRAINING,
+        dataset_name=write_rows(tmp_path / "pairs", PAIRS),
+        per_device_train_batch_size=4,
+        model_name_or_path=str(tuned),
+    )
+    assert code == 2
+    assert "holds other weights" in capsys.readouterr().err
+    assert not (folder / "stage.json").exists()
 
 
 @pytest.mark.parametrize(

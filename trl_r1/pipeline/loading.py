@@ -27,6 +27,7 @@ from trl_r1.recipe.yaml_files import load_yaml
 from trl_r1.user_code import find_file
 
 
+SEEDS = 2**32  # NumPy takes no larger one
 PIPELINE_FIELDS = ("output_dir", "seed", "jobs", "env", "license", "stages", "report")
 STAGE_FIELDS = ("script", "config", "needs", "args", "output")
 REPORT_FIELDS = ("title", "questions")
@@ -58,6 +59,8 @@ def load_pipeline(
     settings: dict[str, Any] = {name: _read(content, name, int, problems, required=False) for name in ("seed", "jobs")}
     settings.update({name: value for name, value in (("seed", seed), ("jobs", jobs)) if value is not None})
     settings["jobs"] = 1 if settings["jobs"] is None else settings["jobs"]
+    if settings["seed"] is not None and not 0 <= settings["seed"] < SEEDS:
+        problems.append(f"seed: {settings['seed']} must be at least 0 and below {SEEDS}")
     if settings["jobs"] < 1:
         problems.append(f"jobs: {settings['jobs']} is not a number of stages; give at least 1")
     report = _read(content, "report", dict, problems, required=False) or {}

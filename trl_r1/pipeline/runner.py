@@ -13,7 +13,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from trl_r1.errors import R1Error
+from trl_r1.errors import PipelineError, R1Error
 from trl_r1.pipeline.display import Display, Status
 from trl_r1.pipeline.fingerprint import stage_fingerprints
 from trl_r1.pipeline.finish import finish_run, finish_stage, record_pipeline
@@ -22,6 +22,7 @@ from trl_r1.pipeline.loading import check_recipes, load_pipeline
 from trl_r1.pipeline.locking import run_lock
 from trl_r1.pipeline.stage_process import StageProcess, last_lines, stop_stages
 from trl_r1.pipeline.state import DISCARD_NAME, Action, Decision, begin, decide
+from trl_r1.run_records import read_pipeline_record
 from trl_r1.stage_record import StageRecord, read_stage_record
 
 
@@ -70,12 +71,23 @@ def run_pipeline(
     fingerprints = stage_fingerprints(pipeline)
     with run_lock(pipeline.output_dir) as lock, _catch_signals() as caught:
         shutil.rmtree(pipeline.output_dir / DISCARD_NAME, ignore_errors=True)  # left by a run that was killed
+        _check_seed(pipeline)
         record_pipeline(pipeline)
         with Display(selected.stages, console) as display:
             code = _Run(selected, fingerprints, lock, display, caught).run()
         if code == 0:
             finish_run(pipeline, console)
     return code
+
+
+def _check_seed(pipeline: Pipeline) -> None:
+    """Refuse to throw away the stages of another seed."""
+    made_with = read_pipeline_record(pipeline.output_dir).get("seed", pipeline.seed)
+    if made_with != pipeline.seed:
+        raise PipelineError(
+            f"seed: {pipeline.output_dir} holds the stages of seed {made_with}, not {pipeline.seed}; "
+            "give this seed a folder of its own with --output_dir"
+        )
 
 
 @contextmanager

@@ -40,7 +40,7 @@ class _Checked:
         # A function from a file of the user's cannot be imported by name elsewhere, so the spec travels instead.
         return _rebuild, (type(self), None if self.spec else self.function, self.parameters, self.spec, self.name)
 
-    def _failed(self, error: Exception) -> RewardError:
+    def _failed(self, error: BaseException) -> RewardError:
         frames = traceback.extract_tb(error.__traceback__)
         where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
         lines = str(error).strip().splitlines()
@@ -103,7 +103,7 @@ class CheckedReward(_Checked):
             output = self.function(completions=completions, **kwargs)
         except R1Error:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a reward that exits would end the run as if all were well
             raise self._failed(error) from error
         return self._check(output, len(completions))
 
@@ -121,7 +121,7 @@ class AsyncCheckedReward(_Checked):
             output = await self.function(completions=completions, **kwargs)
         except R1Error:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a reward that exits would end the run as if all were well
             raise self._failed(error) from error
         return self._check(output, len(completions))
 

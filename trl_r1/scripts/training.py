@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trl_r1.chat_template import load_template, template_hash
+from trl_r1.chat_template import check_shows_question, load_template, template_hash
 from trl_r1.errors import TemplateError
 from trl_r1.scripts.common import StageRecorder
-from trl_r1.stage_record import describe_parent
+from trl_r1.stage_record import describe_parent, has_stage_record
+from trl_r1.user_code import first_line
 
 
 if TYPE_CHECKING:
@@ -30,15 +31,17 @@ def load_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
     name = recipe.model_args.model_name_or_path
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, revision=recipe.model_args.model_revision)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise TemplateError(
-            f"model_name_or_path: no tokenizer in {name!r} ({str(error).splitlines()[0]}); "
+            f"model_name_or_path: no tokenizer in {name!r} ({first_line(error)}); "
             "save one beside the model with tokenizer.save_pretrained"
         ) from error
     if recipe.script_args.chat_template:
         tokenizer.chat_template = load_template(recipe.script_args.chat_template)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.chat_template:
+        check_shows_question(tokenizer)
     return tokenizer
 
 
@@ -67,9 +70,12 @@ def trainer_arguments(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> dic
     """What every trainer takes: the model and how to load it, quantisation, adapters, callbacks."""
     from trl import get_peft_config, get_quantization_config
 
+    from trl_r1.hub.lineage import Lineage
     from trl_r1.trainer.callbacks import ProgressFileCallback, WholeCheckpointCallback
 
     args, model_args = recipe.training_args, recipe.model_args
+    if has_stage_record(str(model_args.model_name_or_path)):
+        Lineage.from_folder(str(model_args.model_name_or_path))  # now, not when the card is written after training
     args.model_init_kwargs = model_init_kwargs(model_args, args)
     return {
         "model": model_args.model_name_or_path,
