@@ -21,6 +21,7 @@ from trl_r1.stage_record import (
 
 
 PIPELINE_RECORD_NAME = "pipeline.json"
+LEAST_SHARE = 0.05  # of the answers that a metric must apply to; the rate of a handful says nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,15 @@ class Evaluation:
     groups: dict[str, dict[str, Measurement]] = field(default_factory=dict)
     samples: Path | None = None
     content: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def telling_metrics(self) -> dict[str, Measurement]:
+        """The metrics that apply to more than a few stray answers: the only ones to show."""
+        return {
+            name: measured
+            for name, measured in self.metrics.items()
+            if measured.n is None or measured.n >= LEAST_SHARE * self.n
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

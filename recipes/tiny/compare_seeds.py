@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trl_r1.report.table import LEAST_SHARE
 from trl_r1.run_records import RunRecords
 from trl_r1.stage_record import Measurement
 
 
 TRAINED, SHORT, HARDER, SLIPS, GREETINGS = "2 to 5 operations", "questions", "6 and 7 operations", "slips", "greetings"
+
+LENGTH = "completions/mean_length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,7 @@ def measured(stage: str, suite: str, mode: str, metric: str) -> Callable[[RunRec
     def find(records: RunRecords) -> Measurement | None:
         evaluations = records.stages[stage].evaluations if stage in records.stages else ()
         wanted = [item for item in evaluations if (item.suite, item.mode) == (suite, mode)]
-        found = wanted[0].metrics.get(metric) if wanted else None
-        few = found is not None and found.n is not None and found.n < LEAST_SHARE * wanted[0].n
-        return None if few else found
+        return wanted[0].telling_metrics.get(metric) if wanted else None
 
     return find
 

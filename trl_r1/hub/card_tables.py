@@ -83,7 +83,7 @@ def result_rows(evaluations: Sequence[Evaluation]) -> list[dict[str, str]]:
     """One row a metric, and for those of `GROUPED_METRICS` one more for each group of questions."""
     rows = []
     for evaluation in evaluations:
-        for name, measured in evaluation.metrics.items():
+        for name, measured in evaluation.telling_metrics.items():
             rows.append(_result_row(evaluation, "", name, measured))
             if name in GROUPED_METRICS:
                 for value, metrics in evaluation.groups.items():

@@ -140,7 +140,7 @@ def _metadata(
             metric_args={"n": measured.n, "low": measured.low, "high": measured.high},
         )
         for evaluation in evaluations
-        for name, measured in evaluation.metrics.items()
+        for name, measured in evaluation.telling_metrics.items()
     ]
     hub_data = [source.source for source in record.data if _is_hub_id(source.source)]
     return ModelCardData(

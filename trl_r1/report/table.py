@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from trl_r1.run_records import Evaluation, FinishedStage, RunRecords
+from trl_r1.run_records import LEAST_SHARE, Evaluation, FinishedStage, RunRecords
 from trl_r1.stage_record import Measurement
 
 
@@ -17,7 +17,6 @@ METRIC_LABELS = {
     "mixed": "mixed chains",
     "chain_tokens": "chain tokens",
 }
-LEAST_SHARE = 0.05  # of the answers that a metric must apply to; the rate of a handful says nothing
 HIDDEN_METRICS = ("completion_tokens",)  # the chain's length says it
 COMPARISON_HEADINGS = ("compared on the same questions", "difference", "n")
 
@@ -162,18 +161,12 @@ def _metric_column(evaluations: list[Evaluation], metric: str, mode: str) -> _Co
         heading = f"{heading} {'/'.join(groups)}"
 
     def cell(stage: FinishedStage) -> Cell:
-        found = [entry for entry in stage.evaluations if entry in evaluations and _applies(entry, metric)]
+        found = [entry for entry in stage.evaluations if entry in evaluations and metric in entry.telling_metrics]
         if not found:
             return Cell()
         return _group_cell(found[0], metric, groups) if groups else _cell(found[0].metrics[metric])
 
     return _Column(heading, cell)
-
-
-def _applies(evaluation: Evaluation, metric: str) -> bool:
-    """Whether a metric was measured, on more than a few stray answers."""
-    measured = evaluation.metrics.get(metric)
-    return measured is not None and (measured.n is None or measured.n >= LEAST_SHARE * evaluation.n)
 
 
 def _cell(measured: Measurement) -> Cell:
