@@ -13,6 +13,7 @@ TIERS = [
     {"chat_template", "stage_record"},
     {"verifiers", "run_records"},
     {"rewards"},
+    {"bench"},
     {"presets", "script_arguments"},
     {"configs"},
     {"recipe"},

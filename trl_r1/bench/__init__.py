@@ -1,0 +1,46 @@
+"""The reward bench: completions made to fool or freeze a reward, and honest ones that must not lose."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    from trl_r1.bench.case import Case, Problem, Row, Want
+    from trl_r1.bench.kinds import cases_of, kind_of, kinds
+    from trl_r1.bench.report import BenchReport, CaseResult
+    from trl_r1.bench.runner import run_bench
+
+__all__ = [
+    "BenchReport",
+    "Case",
+    "CaseResult",
+    "Problem",
+    "Row",
+    "Want",
+    "cases_of",
+    "kind_of",
+    "kinds",
+    "run_bench",
+]
+
+_HOMES = {
+    "BenchReport": "report",
+    "Case": "case",
+    "CaseResult": "report",
+    "Problem": "case",
+    "Row": "case",
+    "Want": "case",
+    "cases_of": "kinds",
+    "kind_of": "kinds",
+    "kinds": "kinds",
+    "run_bench": "runner",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Late, because pytest imports this package wherever trl_r1 is installed.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'trl_r1.bench' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"trl_r1.bench.{_HOMES[name]}"), name)

@@ -1,0 +1,127 @@
+"""Call a reward as the trainer would, and compare what comes back with what a case wants."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import inspect
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from trl_r1.bench.case import Case, Row
+from trl_r1.bench.report import CaseResult, RowProblem
+from trl_r1.chat_template import completion_text
+from trl_r1.errors import R1Error
+from trl_r1.rewards.registry import RewardFunction
+from trl_r1.user_code import first_line
+
+
+Form = Literal["text", "messages"]  # how completions are handed over
+FORMS: tuple[Form, ...] = ("text", "messages")
+
+
+def judge(reward: RewardFunction, case: Case, form: Form, renamed: Mapping[str, str]) -> CaseResult:
+    """
+    Give a reward a case.
+
+    Args:
+        reward ([`~trl_r1.rewards.CheckedReward`]):
+            The reward.
+        case ([`Case`]):
+            The case.
+        form (`str`):
+            `"text"` or `"messages"`, as the reward takes completions. Cases that are messages stay messages.
+        renamed (`Mapping[str, str]`):
+            Columns the reward knows by another name.
+
+    Returns:
+        [`CaseResult`]: never raises what the reward raises.
+    """
+    said: dict[str, Sequence[Any]] = {}
+    arguments = batch_of(case.rows, form, renamed) | {"log_extra": said.__setitem__}
+    before = copy.deepcopy(_data(arguments))
+    begun = time.perf_counter()
+    try:
+        scores = _call(reward, arguments)
+    except R1Error as error:  # the wrapper turns whatever a reward raises or returns into one
+        return CaseResult(case, None, fault=first_line(error), seconds=time.perf_counter() - begun)
+    seconds = time.perf_counter() - begun
+    fault = "" if _data(arguments) == before else "it changed its arguments, which other rewards share"
+    problems = tuple(
+        RowProblem(index, problem, score)
+        for index, (row, score) in enumerate(zip(case.rows, scores, strict=True))
+        if (problem := row.want.problem(score, scores)) is not None
+    )
+    return CaseResult(case, tuple(scores), problems, fault, seconds, said)
+
+
+def batch_of(rows: Sequence[Row], form: Form, renamed: Mapping[str, str]) -> dict[str, Any]:
+    """Keyword arguments of a reward call as the trainer makes it; a column some rows lack is `None` there."""
+    from transformers import TrainerState
+
+    names = dict.fromkeys(name for row in rows for name in ("problem", *row.columns))
+    columns = {
+        renamed.get(name, name): [row.columns.get(name, row.prompt if name == "problem" else None) for row in rows]
+        for name in names
+    }
+    return columns | {
+        "prompts": [_as_messages(row.prompt, "user") if form == "messages" else row.prompt for row in rows],
+        "completions": [
+            _as_messages(row.completion, "assistant") if form == "messages" else row.completion for row in rows
+        ],
+        "completion_ids": [row.completion_ids for row in rows],
+        "trainer_state": TrainerState(),
+        "log_extra": lambda column, values: None,
+        "log_metric": lambda name, value: None,
+    }
+
+
+def accepted_forms(reward: RewardFunction, case: Case, renamed: Mapping[str, str]) -> tuple[list[Form], str]:
+    """Forms of completion a reward takes without raising, and what it raised when it takes none."""
+    taken: list[Form] = []
+    reason = ""
+    for form in FORMS:
+        result = judge(reward, case, form, renamed)
+        if result.scores is None:
+            reason = reason or result.fault
+        else:
+            taken.append(form)
+    return taken, reason
+
+
+def missing_columns(reward: RewardFunction, given: Sequence[str]) -> list[str]:
+    """Arguments a reward cannot do without that are none of the given columns; empty where it cannot be told."""
+    function = reward.function
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    supplied = {*given, "prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric"}
+    return [
+        parameter.name
+        for parameter in parameters
+        if parameter.default is parameter.empty
+        and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        and parameter.name not in supplied
+    ]
+
+
+def _call(reward: RewardFunction, arguments: dict[str, Any]) -> list[float | None]:
+    output: Any = reward(**arguments)
+    return asyncio.run(output) if inspect.isawaitable(output) else output  # type: ignore[arg-type]
+
+
+def _data(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if isinstance(value, list)}
+
+
+def _as_messages(content: str | Sequence[Mapping[str, Any]], role: str) -> list[dict[str, Any]]:
+    if isinstance(content, str):
+        return [{"role": role, "content": content}]
+    return [dict(message) for message in content]
+
+
+def text_of(row: Row) -> str:
+    """A row's completion as text."""
+    return completion_text(row.completion)

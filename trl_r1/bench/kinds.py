@@ -1,0 +1,72 @@
+"""The kinds of reward the bench knows, their cases, and which of our rewards and TRL's is of which kind."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Final
+
+from trl_r1.bench.case import Case
+from trl_r1.errors import R1Error
+
+
+# Kind, and what a reward of that kind pays for. Each has a module of cases of its own name.
+KINDS: Final[dict[str, str]] = {
+    "accuracy": "1 for a right answer after the thoughts, else 0; None without a usable gold answer",
+    "format": "1 for thoughts and answer each in their place, else 0",
+    "language": "share of the words of the thoughts that are in the target language",
+    "contract": "anything, but always one finite number or None a completion, in time (for rewards of your own)",
+}
+_KIND_OF: Final[dict[str, str]] = {
+    "accuracy_reward": "accuracy",
+    "reasoning_accuracy_reward": "accuracy",
+    "format_reward": "format",
+    "think_format_reward": "format",
+    "language_consistency_reward": "language",
+}
+
+
+def kinds() -> list[str]:
+    """Kinds of reward the bench has cases for."""
+    return list(KINDS)
+
+
+def kind_of(reward: Any) -> str:
+    """
+    The kind of a reward: its own `bench_kind`, what ours and TRL's are known to be, or else `"contract"`.
+
+    Args:
+        reward (`Callable`):
+            A reward function, wrapped or not.
+    """
+    inner = getattr(reward, "function", reward)
+    own = getattr(inner, "bench_kind", None)
+    if isinstance(own, str):
+        return own
+    return _KIND_OF.get(getattr(reward, "__name__", ""), "contract")
+
+
+def cases_of(kind: str) -> list[Case]:
+    """
+    The cases for a kind of reward.
+
+    Args:
+        kind (`str`):
+            One of [`kinds`].
+
+    Raises:
+        [`R1Error`]: when there is no such kind.
+    """
+    if kind not in KINDS:
+        raise R1Error(f"kind: {kind!r} is unknown; use one of {', '.join(KINDS)}")
+    cases: list[Case] = importlib.import_module(f"trl_r1.bench.cases.{kind}").CASES
+    return list(cases)
+
+
+def why_unfit(case: Case, reward: Any) -> str | None:
+    """Why a case does not hold for a reward with its parameters, such as a fixed language; `None` where it does."""
+    inner = getattr(reward, "function", reward)
+    target = getattr(inner, "target_language", None)
+    languages = {row.columns.get("language") for row in case.rows} - {None}
+    if target is not None and case.name.startswith("language/") and languages != {target}:
+        return f"the reward's language is {target}"
+    return None
