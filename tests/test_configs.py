@@ -128,7 +128,15 @@ def test_defaults_are_trls():
     assert differing == []
     assert ours.skip_unscorable is False
     added = {spec.name for spec in dataclasses.fields(ours)} - {spec.name for spec in dataclasses.fields(theirs)}
-    assert added == {"skip_unscorable"}
+    assert added == {"skip_unscorable", "reward_error_budget"}
+
+
+def test_an_error_budget_is_a_share_and_needs_skip_unscorable():
+    assert R1GRPOConfig("unused", reward_error_budget=0.1, skip_unscorable=True, **ON_CPU).reward_error_budget == 0.1
+    with pytest.raises(RecipeError, match="reward_error_budget: 0.1 without skip_unscorable"):
+        R1GRPOConfig("unused", reward_error_budget=0.1, **ON_CPU)
+    with pytest.raises(RecipeError, match="reward_error_budget: 1.5 is no share"):
+        R1GRPOConfig("unused", reward_error_budget=1.5, skip_unscorable=True, **ON_CPU)
 
 
 @pytest.mark.parametrize("name", CHOICES)

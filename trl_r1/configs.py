@@ -62,6 +62,11 @@ class R1GRPOConfig(GRPOConfig):
             Whether a completion that a reward function could not judge (`None`), in a group where it judged others,
             takes no part: it is left out of the group's mean and deviation and has no advantage. Otherwise TRL counts
             the missing reward as zero, and a fault of the grader reads as a wrong answer. The presets switch it on.
+        reward_error_budget (`float`, *optional*, defaults to `0.0`):
+            Share of the rows on which a reward function may raise or break its contract. Above 0, such a batch is
+            scored again group by group, the rows that still fail take no part, and they are shown in
+            `reward_errors_<process>.jsonl` of the output folder; a larger share than this, of at least 64 rows of a
+            process, ends the run. At 0 the first error ends it. Needs `skip_unscorable`.
 
     Raises:
         [`RecipeError`]: with every value that is out of range.
@@ -72,6 +77,13 @@ class R1GRPOConfig(GRPOConfig):
         metadata={
             "help": "Whether a completion that a reward function could not judge, in a group where it judged others, "
             "takes no part: no advantage, and left out of the group's mean."
+        },
+    )
+    reward_error_budget: float = field(
+        default=0.0,
+        metadata={
+            "help": "Share of the rows on which a reward function may fail; those rows take no part. At 0 the first "
+            "error ends the run."
         },
     )
 
@@ -139,6 +151,14 @@ def grpo_problems(values: Mapping[str, Any]) -> list[str]:
         problems.append(f"top_p: {values['top_p']} must be above 0 and at most 1")
     if not 0 <= values["ref_model_mixup_alpha"] <= 1:
         problems.append(f"ref_model_mixup_alpha: {values['ref_model_mixup_alpha']} must be between 0 and 1")
+    budget = values.get("reward_error_budget", 0.0)
+    if not 0 <= budget < 1:
+        problems.append(f"reward_error_budget: {budget} is no share below 1; use 0.01, say")
+    elif budget and not values.get("skip_unscorable"):
+        problems.append(
+            f"reward_error_budget: {budget} without skip_unscorable would count failed rows as 0; "
+            "set `skip_unscorable: true`"
+        )
     return problems + _bound_problems(values)
 
 

@@ -1,5 +1,6 @@
 """R1GRPOTrainer against GRPOTrainer: the same training by default; rows no reward can judge left out on request."""
 
+import json
 import math
 
 import pytest
@@ -8,7 +9,9 @@ from tiny_run import length_reward, make_grpo, questions, stable_logs, token_rew
 from trl import GRPOConfig, GRPOTrainer
 
 from trl_r1.configs import R1GRPOConfig
+from trl_r1.errors import RewardError
 from trl_r1.trainer import R1GRPOTrainer
+from trl_r1.trainer.grpo_state import GRPOState
 from trl_r1.trainer.grpo_trainer import find_unscorable
 
 
@@ -163,6 +166,114 @@ def test_without_the_option_trl_counts_a_missing_reward_as_zero(tmp_path):
     advantages, metrics = advantages_of(tmp_path, columns, skip_unscorable=False)
     assert advantages[1] < -1.0
     assert "unscorable_rows" not in metrics
+
+
+def float64_advantages(columns, left_out=(), scale_rewards="group", weights=(1.0, 1.0)):
+    """Advantages of one group from the formula: the rows left out are no part of it."""
+    kept = [row for row in range(len(columns[0])) if row not in left_out]
+    sums = [sum(weight * column[row] for weight, column in zip(weights, columns, strict=True)) for row in kept]
+    mean = sum(sums) / len(sums)
+    spread = math.sqrt(sum((value - mean) ** 2 for value in sums) / (len(sums) - 1))
+    scale = spread + 1e-4 if scale_rewards == "group" else 1.0
+    found = dict(zip(kept, [(value - mean) / scale for value in sums], strict=True))
+    return [found.get(row, 0.0) for row in range(len(columns[0]))]
+
+
+@pytest.mark.parametrize("scale_rewards", ["group", "none"])
+@pytest.mark.parametrize(
+    ("judged", "other", "left_out"),
+    [
+        ([1.0, None, 0.0, 0.0], [0.5, 0.5, 0.0, 0.5], [1]),
+        ([1.0, 0.25, None, 0.0], [None, 0.5, 0.0, 0.5], [0, 2]),  # each function misses another row
+        ([None, 0.25, 1.0, 0.0], [None, 0.5, 0.0, 0.5], [0]),  # both miss the same
+    ],
+)
+def test_the_others_have_the_advantages_of_the_group_without_it(tmp_path, judged, other, left_out, scale_rewards):
+    whole = [[1.0, 0.0, 0.0, 0.0], [0.5, 0.0, 0.5, 0.5]]  # a second group, untouched
+    columns = [judged + whole[0], other + whole[1]]
+    advantages, metrics = advantages_of(tmp_path, columns, scale_rewards=scale_rewards, reward_weights=[1.0, 0.3])
+    options = {"scale_rewards": scale_rewards, "weights": (1.0, 0.3)}
+    expected = float64_advantages([judged, other], left_out, **options) + float64_advantages(whole, **options)
+    assert all(advantages[row] == 0.0 for row in left_out)
+    assert advantages == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    assert metrics["unscorable_rows"] == [float(len(left_out))]
+
+
+@pytest.mark.parametrize("aggregation", ["sum_then_normalize", "normalize_then_sum"])
+def test_without_the_option_the_advantages_are_trls_own(tmp_path, aggregation):
+    columns = [[1.0, None, 0.0, 0.25], [0.5, 0.5, None, 0.0]]
+    found = []
+    for trainer_class, config_class in ((GRPOTrainer, GRPOConfig), (R1GRPOTrainer, R1GRPOConfig)):
+        run = {"reward_funcs": [FixedReward(column) for column in columns]}
+        options = {"num_generations": 4, "multi_objective_aggregation": aggregation}
+        trainer = make_grpo(trainer_class, config_class, str(tmp_path / "out"), run=run, **options)
+        found.append(trainer._generate_and_score_completions([questions()[0]] * 4)["advantages"].tolist())
+    assert found[0] == found[1]
+    if aggregation == "sum_then_normalize":
+        as_zeros = [[value or 0.0 for value in column] for column in columns]
+        assert found[1] == pytest.approx(float64_advantages(as_zeros), rel=1e-5)
+
+
+class FailsOnce:
+    """Raises in every call that holds the group of the second question."""
+
+    __name__ = "fails_once"
+
+    def __init__(self, prompt):
+        self.prompt = prompt
+
+    def __call__(self, prompts, **kwargs):
+        if self.prompt in prompts:
+            raise OSError("the grader is down")
+        return [float(row % 2) for row in range(len(prompts))]
+
+
+def train_with_errors(tmp_path, **options):
+    rows = questions()
+    run = {"reward_funcs": [FailsOnce(rows[1]["prompt"]), length_reward]}
+    settings = {"per_device_train_batch_size": 8, "max_steps": 2, "skip_unscorable": True, "shuffle_dataset": False}
+    settings |= {"reward_error_budget": 0.6, **options}
+    return make_grpo(R1GRPOTrainer, R1GRPOConfig, str(tmp_path / "out"), run=run, **settings)
+
+
+def test_rows_of_a_failed_group_take_no_part_in_any_reward(tmp_path):
+    trainer = train_with_errors(tmp_path)
+    trainer.model.train()
+    inputs = [questions()[row // 4] for row in range(8)]
+    batch = trainer._generate_and_score_completions(inputs)
+    assert batch["advantages"][4:].tolist() == [0.0] * 4  # although the length reward judged them
+    assert trainer._metrics["train"]["unscorable_rows"] == [4.0]
+    assert trainer._metrics["train"]["reward_errors/fails_once"] == [0.5]
+    assert trainer._metrics["train"]["reward_errors/length_reward"] == [0.0]
+    assert [(budget.name, budget.rows, budget.failed) for budget in trainer.reward_budgets()] == [
+        ("fails_once", 8, 4),
+        ("length_reward", 8, 0),
+    ]
+
+
+def test_a_run_with_errors_trains_logs_them_and_shows_them(tmp_path):
+    trainer = train_with_errors(tmp_path)
+    trainer.train()
+    rows = stable_logs(trainer.state.log_history)
+    assert rows[0]["reward_errors/fails_once"] == 0.5
+    assert rows[0]["unscorable_rows"] == 4.0
+    lines = (tmp_path / "out" / "reward_errors_0.jsonl").read_text().splitlines()
+    assert all(json.loads(line)["prompt"] == questions()[1]["prompt"] for line in lines)
+    assert len(lines) == trainer.reward_budgets()[0].failed > 0
+
+
+def test_a_budget_overspent_ends_the_run(tmp_path):
+    with pytest.raises(RewardError, match="failed on 8 of 64 rows"):
+        train_with_errors(tmp_path, reward_error_budget=0.1, max_steps=30).train()
+
+
+def test_what_was_spent_before_a_stop_counts_after_it(tmp_path):
+    trainer = train_with_errors(tmp_path, save_strategy="steps", save_steps=1, max_steps=1)
+    trainer.train()
+    spent = [(budget.rows, budget.failed) for budget in trainer.reward_budgets()]
+    resumed = train_with_errors(tmp_path, save_strategy="steps", save_steps=1, max_steps=1)
+    GRPOState.load(tmp_path / "out" / "checkpoint-1", 0, 1).restore(resumed)
+    assert [(budget.rows, budget.failed) for budget in resumed.reward_budgets()] == spent != [(0, 0), (0, 0)]
 
 
 def test_the_card_of_a_finished_stage_is_left_alone(tmp_path):

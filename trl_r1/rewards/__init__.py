@@ -3,15 +3,17 @@
 from trl_r1.rewards.accuracy import accuracy_reward
 from trl_r1.rewards.checked import AsyncCheckedReward, CheckedReward
 from trl_r1.rewards.format import format_reward
+from trl_r1.rewards.isolation import ErrorBudget
 from trl_r1.rewards.language import LanguageConsistencyReward, get_language_consistency_reward
 from trl_r1.rewards.preference import PreferenceReward, get_preference_reward
-from trl_r1.rewards.registry import build_rewards, check_reward_specs, probe_rewards, reward_names
+from trl_r1.rewards.registry import build_rewards, check_reward_specs, ensure_checked, probe_rewards, reward_names
 from trl_r1.rewards.words import count_words, detect_language, is_mixed
 
 
 __all__ = [
     "AsyncCheckedReward",
     "CheckedReward",
+    "ErrorBudget",
     "LanguageConsistencyReward",
     "PreferenceReward",
     "accuracy_reward",
@@ -19,6 +21,7 @@ __all__ = [
     "check_reward_specs",
     "count_words",
     "detect_language",
+    "ensure_checked",
     "format_reward",
     "get_language_consistency_reward",
     "get_preference_reward",

@@ -1,10 +1,12 @@
-"""Rewards that keep their contract: one number or `None` a completion, or an error that says what came instead."""
+"""Rewards that keep their contract: one number or `None` a completion, or an error that says what came instead.
+
+With an error budget ([`CheckedReward.isolate`]) a failure costs the rows of its group, not the run.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from numbers import Real
@@ -12,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from trl_r1.chat_template import join_response
-from trl_r1.errors import R1Error, RewardError
+from trl_r1.errors import R1Error
+from trl_r1.rewards.batches import BatchLogs
+from trl_r1.rewards.isolation import Attempt, ErrorBudget, RewardFaultError, fault_of
 
 
 PROBE_COMPLETIONS = 2
@@ -26,8 +30,51 @@ class _Checked:
         self.parameters = dict(parameters)
         self.spec = spec  # how the recipe names it; None for a function given in Python
         self.loads_model = bool(getattr(function, "loads_model", False))
-        named = function.func if isinstance(function, partial) else function
+        self.budget: ErrorBudget | None = None
+        self.failed_rows: tuple[int, ...] = ()
+        named = _unwrapped(function)
         self.rename(getattr(named, "__name__", type(named).__name__))  # as TRL names it, without loading its trainers
+
+    def isolate(self, share: float, exhibits: str | Path) -> ErrorBudget:
+        """
+        Let the reward fail on some rows instead of ending the run.
+
+        A batch it fails on is scored again group by group. Rows of groups that fail again get `None` and are listed in
+        `failed_rows`, and so are rows it gives `None` while it judges others of their group, or reports as faults
+        through `log_fault(row, reason)`. `reward_errors/<name>` is their share of the batch.
+
+        Args:
+            share (`float`):
+                Share of this process's rows that may fail; above it (once 64 rows were seen) a call raises
+                [`RewardError`].
+            exhibits (`str` or `Path`):
+                File of JSON lines that shows the failed rows.
+
+        Returns:
+            [`ErrorBudget`]: what it counts in.
+        """
+        self.budget = ErrorBudget(self.name, share, Path(exhibits))
+        return self.budget
+
+    def check_rows(self, rows: Sequence[Mapping[str, Any]]) -> list[str | None]:
+        """
+        Why rows of the training data cannot be scored, asked once when they are loaded.
+
+        It is the function's own `check_rows(rows)`, or `check_row(row)` for each; one without either takes every row.
+
+        Args:
+            rows (`Sequence[Mapping[str, Any]]`):
+                Rows of the dataset.
+
+        Returns:
+            `list[str | None]`: one a row; `None` where it can be used.
+        """
+        named = _unwrapped(self.function)
+        if hasattr(named, "check_rows"):
+            return list(named.check_rows(rows))
+        if hasattr(named, "check_row"):
+            return [named.check_row(row) for row in rows]
+        return [None] * len(rows)
 
     def rename(self, name: str) -> None:
         """Give the reward another name in logs and records."""
@@ -40,14 +87,17 @@ class _Checked:
         # A function from a file of the user's cannot be imported by name elsewhere, so the spec travels instead.
         return _rebuild, (type(self), None if self.spec else self.function, self.parameters, self.spec, self.name)
 
-    def _failed(self, error: BaseException) -> RewardError:
-        frames = traceback.extract_tb(error.__traceback__)
-        where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
-        lines = str(error).strip().splitlines()
-        what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-        return RewardError(
-            f"reward {self.name!r} raised {what}{where}; mend it, or let it return None for rows it cannot judge"
-        )
+    def _attempt(self, batch: Mapping[str, Any]) -> Attempt:
+        return Attempt(batch, self._check)
+
+    def _finish(self, attempt: Attempt) -> list[float | None]:
+        assert self.budget is not None
+        values = attempt.finish()
+        self.failed_rows = tuple(sorted(attempt.faults))
+        if log_metric := attempt.batch.get("log_metric"):
+            log_metric(f"reward_errors/{self.name}", len(attempt.faults) / max(1, attempt.size))
+        self.budget.spend(attempt.batch, attempt.faults)
+        return values
 
     def _check(self, output: Any, expected: int) -> list[float | None]:
         """The output as a list of floats and `None`, or an error that names what is wrong with it."""
@@ -55,9 +105,9 @@ class _Checked:
         if hasattr(output, "tolist"):
             output = output.tolist()  # a tensor or array
         if not isinstance(output, list | tuple):
-            raise RewardError(f"{returned} {_describe(output)}; return a list, one number a completion")
+            raise RewardFaultError(f"{returned} {_describe(output)}; return a list, one number a completion")
         if len(output) != expected:
-            raise RewardError(f"{returned} {len(output)} values for {expected} completions; return one for each")
+            raise RewardFaultError(f"{returned} {len(output)} values for {expected} completions; return one for each")
         return [self._check_value(value, index) for index, value in enumerate(output)]
 
     def _check_value(self, value: Any, index: int) -> float | None:
@@ -66,7 +116,7 @@ class _Checked:
         if hasattr(value, "item"):
             value = value.item()  # a scalar tensor
         if not isinstance(value, Real) or not math.isfinite(value):
-            raise RewardError(
+            raise RewardFaultError(
                 f"reward {self.name!r} returned {_describe(value)} for completion {index}; "
                 "return a finite number, or None when it cannot judge"
             )
@@ -99,13 +149,25 @@ class CheckedReward(_Checked):
         Raises:
             [`RewardError`]: when the function raises, or returns anything but one finite number or `None` each.
         """
+        if self.budget is None:
+            return self._check(self._call(completions=completions, **kwargs), len(completions))
+        attempt = self._attempt({"completions": completions, **kwargs})
+        for arguments in attempt.calls():
+            try:
+                output = self._call(**arguments)
+            except RewardFaultError as error:
+                attempt.fail(error)
+            else:
+                attempt.take(output)
+        return self._finish(attempt)
+
+    def _call(self, **arguments: Any) -> Any:
         try:
-            output = self.function(completions=completions, **kwargs)
+            return self.function(**arguments)
         except R1Error:
             raise
         except (Exception, SystemExit) as error:  # a reward that exits would end the run as if all were well
-            raise self._failed(error) from error
-        return self._check(output, len(completions))
+            raise fault_of(self.name, error) from error
 
     def probe(self, row: Mapping[str, Any]) -> None:
         """Call it once on made-up completions of a row."""
@@ -117,13 +179,25 @@ class AsyncCheckedReward(_Checked):
 
     async def __call__(self, completions: Sequence[Any], **kwargs: Any) -> list[float | None]:
         """Score completions; see [`CheckedReward`]."""
+        if self.budget is None:
+            return self._check(await self._call(completions=completions, **kwargs), len(completions))
+        attempt = self._attempt({"completions": completions, **kwargs})
+        for arguments in attempt.calls():
+            try:
+                output = await self._call(**arguments)
+            except RewardFaultError as error:
+                attempt.fail(error)
+            else:
+                attempt.take(output)
+        return self._finish(attempt)
+
+    async def _call(self, **arguments: Any) -> Any:
         try:
-            output = await self.function(completions=completions, **kwargs)
+            return await self.function(**arguments)
         except R1Error:
             raise
         except (Exception, SystemExit) as error:  # a reward that exits would end the run as if all were well
-            raise self._failed(error) from error
-        return self._check(output, len(completions))
+            raise fault_of(self.name, error) from error
 
     def probe(self, row: Mapping[str, Any]) -> None:
         """Call it once on made-up completions of a row."""
@@ -155,8 +229,7 @@ def made_up_batch(row: Mapping[str, Any]) -> dict[str, Any]:
         "completions": completions,
         "completion_ids": [[0]] * PROBE_COMPLETIONS,
         "trainer_state": TrainerState(),
-        "log_extra": lambda column, values: None,
-        "log_metric": lambda name, value: None,
+        **BatchLogs(PROBE_COMPLETIONS).callbacks(range(PROBE_COMPLETIONS)),
     }
 
 
@@ -169,6 +242,11 @@ def _rebuild(kind: type[_Checked], function: Any, parameters: dict[str, Any], sp
         reward = build_reward(spec)
     reward.rename(name)
     return reward
+
+
+def _unwrapped(function: Callable[..., Any]) -> Any:
+    """The function itself, of one with parameters bound."""
+    return function.func if isinstance(function, partial) else function
 
 
 def _describe(value: Any) -> str:

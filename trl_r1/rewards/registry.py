@@ -81,6 +81,15 @@ def build_reward(spec: RewardSpec) -> RewardFunction:
     return _wrap(made, parsed.parameters, spec)
 
 
+def ensure_checked(function: Callable[..., Any], name: str | None = None) -> RewardFunction:
+    """A function whose output is checked at every call: itself if it is one already, else wrapped, under `name`."""
+    if isinstance(function, CheckedReward | AsyncCheckedReward):
+        return function
+    reward = _wrap(function, {}, None)
+    reward.rename(name or reward.name)
+    return reward
+
+
 def check_reward_specs(specs: Any) -> list[str]:
     """
     Problems of a recipe's `reward_funcs`, found without loading a model.

@@ -8,7 +8,7 @@ epoch; the metrics gathered since the last log row.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,12 +43,15 @@ class GRPOState:
             Micro-batches of the rollout in use, `None` when the next step starts a new one.
         metrics (`dict[str, list[float]]`):
             Values gathered since the last log row.
+        reward_counts (`list[list[int]]`):
+            Rows seen and failed on, of each reward function with an error budget.
     """
 
     step: int
     num_processes: int
     rollout: list[dict[str, Any]] | None
     metrics: dict[str, list[float]]
+    reward_counts: list[list[int]] = field(default_factory=list)
 
     @classmethod
     def capture(cls, trainer: R1GRPOTrainer) -> GRPOState:
@@ -59,6 +62,7 @@ class GRPOState:
             num_processes=trainer.args.world_size,
             rollout=trainer._buffered_inputs if trainer._step % uses else None,
             metrics=dict(trainer._metrics["train"]),
+            reward_counts=[[budget.rows, budget.failed] for budget in trainer.reward_budgets()],
         )
 
     def save(self, folder: str | Path, process_index: int) -> None:
@@ -93,6 +97,8 @@ class GRPOState:
         """Put the state into a trainer."""
         trainer._step = self.step
         trainer._metrics["train"] = defaultdict(list, self.metrics)
+        for budget, (rows, failed) in zip(trainer.reward_budgets(), self.reward_counts, strict=False):
+            budget.rows, budget.failed = rows, failed
         if self.rollout is not None:
             device = trainer.accelerator.device
             rollout: Any = [_to_device(batch, device) for batch in self.rollout]
