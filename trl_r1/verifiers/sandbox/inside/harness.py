@@ -1,0 +1,213 @@
+"""One candidate's process: take requests from the session's socket, run the code, answer in plain data.
+
+Nothing here is trusted by the other side. A candidate that reaches into this module changes what it says about itself,
+and it could say that anyway.
+"""
+
+from __future__ import annotations
+
+import atexit
+import builtins
+import functools
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import random
+import resource
+import sys
+import threading
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .wire import HEADER, WireError, decode, frame
+
+
+SESSION, STDIN, STDOUT = 3, 4, 5  # file descriptors of a child, all it has beside 0, 1 and 2
+MOST_FILES = 64
+MOST_THREADS = 64
+
+
+def become_candidate(descriptors: Sequence[int], limits: Mapping[str, Any]) -> None:
+    """In a fresh child: keep three descriptors, shut the doors, then serve requests to the end of the process."""
+    moved = [os.dup2(os.dup(descriptor), 64 + index) for index, descriptor in enumerate(descriptors)]
+    for target, descriptor in enumerate(moved, start=SESSION):
+        os.dup2(descriptor, target, inheritable=False)
+    os.closerange(STDOUT + 1, 1 << 16)
+    _set_limits(limits)
+    random.seed(0)
+    _Session(limits["output_bytes"]).serve()
+
+
+def _set_limits(limits: Mapping[str, Any]) -> None:
+    cpu = max(1, -(-int(limits["cpu_seconds"] * 1000) // 1000))
+    for name, soft, hard in (
+        (resource.RLIMIT_CPU, cpu, cpu + 1),
+        (resource.RLIMIT_AS, limits["memory_bytes"], limits["memory_bytes"]),
+        (resource.RLIMIT_FSIZE, limits["output_bytes"] + 1, limits["output_bytes"] + 1),
+        (resource.RLIMIT_NOFILE, MOST_FILES, MOST_FILES),
+        (resource.RLIMIT_NPROC, MOST_THREADS, MOST_THREADS),
+        (resource.RLIMIT_CORE, 0, 0),
+    ):
+        resource.setrlimit(name, (soft, hard))
+
+
+class _Session:
+    def __init__(self, output_bytes: int) -> None:
+        self._output_bytes = output_bytes
+        self._main: types.ModuleType | None = None
+
+    def serve(self) -> None:
+        handlers = {"load": self._load, "call": self._call, "program": self._program}
+        while True:
+            operation, *arguments = self._receive()
+            try:
+                value = handlers[operation](*arguments)
+                self._send(["value", value])
+            except BaseException as error:  # noqa: BLE001  (a candidate may raise anything, SystemExit included)
+                self._send(_describe(error))
+
+    def _receive(self) -> list[Any]:
+        (size,) = HEADER.unpack(self._read(HEADER.size))
+        message: list[Any] = decode(self._read(size))
+        return message
+
+    def _read(self, size: int) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            piece = os.read(SESSION, size - len(data))
+            if not piece:
+                os._exit(0)
+            data += piece
+        return bytes(data)
+
+    def _send(self, message: list[Any]) -> None:
+        try:
+            data = frame(message)
+        except WireError as error:
+            data = frame(["raise", "TypeError", str(error)])
+        if len(data) > self._output_bytes:
+            data = frame(["output"])
+        while data:
+            data = data[os.write(SESSION, data) :]
+
+    def _load(self, files: dict[str, str], main: str, proxies: dict[str, list[str]]) -> None:
+        sources = {_module_name(name): (source, name.endswith("__init__.py")) for name, source in files.items()}
+        made = {module: self._proxy_module(module, names) for module, names in proxies.items() if module}
+        for name in [*sources, *made]:  # a snapshot's own `queue` is meant, not the library's
+            for loaded in [known for known in sys.modules if known == name or known.startswith(name + ".")]:
+                del sys.modules[loaded]
+        sys.modules.update(made)
+        sys.meta_path.insert(0, _MemoryFinder(sources))
+        spec = importlib.util.find_spec(main)
+        if spec is None or spec.loader is None:
+            raise ModuleNotFoundError(f"No module named {main!r}")
+        self._main = module = importlib.util.module_from_spec(spec)
+        for name in proxies.get("", ()):
+            setattr(module, name, self._proxy(name))
+        sys.modules[main] = module
+        spec.loader.exec_module(module)
+
+    def _call(self, function: str, arguments: Sequence[Any], keywords: dict[str, Any]) -> Any:
+        owner, _, name = function.rpartition(".")
+        return getattr(self._find(owner), name)(*arguments, **keywords)
+
+    def _find(self, dotted: str) -> Any:
+        """The main module, another module, or something inside the main module such as a class."""
+        if not dotted:
+            return self._main
+        try:
+            return importlib.import_module(dotted)
+        except ModuleNotFoundError:
+            return functools.reduce(getattr, dotted.split("."), self._main)
+
+    def _program(self, source: str) -> None:
+        os.dup2(STDIN, 0)
+        os.dup2(STDOUT, 1)
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.__stdin__, sys.__stdout__ = sys.stdin, sys.stdout
+        sys.argv = ["main.py"]
+        main = types.ModuleType("__main__")
+        sys.modules["__main__"] = main
+        ended: list[Any] = ["exit", 0]
+        try:
+            exec(compile(source, "main.py", "exec"), main.__dict__)
+        except SystemExit as error:
+            ended = ["exit", _exit_code(error)]
+        except BaseException as error:  # noqa: BLE001  (a candidate may raise anything)
+            ended = _describe(error)
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        self._send(ended)
+        os._exit(0)
+
+    def _proxy_module(self, name: str, functions: Sequence[str]) -> types.ModuleType:
+        module = types.ModuleType(name)
+        for function in functions:
+            setattr(module, function, self._proxy(f"{name}.{function}"))
+        return module
+
+    def _proxy(self, name: str) -> Callable[..., Any]:
+        def proxy(*args: Any, **kwargs: Any) -> Any:
+            data = frame(["call", name, list(args), kwargs])
+            if len(data) > self._output_bytes:
+                raise ValueError(f"arguments of {name} are too large")
+            while data:
+                data = data[os.write(SESSION, data) :]
+            kind, *rest = self._receive()
+            if kind == "value":
+                return rest[0]
+            exception = getattr(builtins, rest[0], RuntimeError)
+            if not (isinstance(exception, type) and issubclass(exception, Exception)):
+                exception = RuntimeError
+            raise exception(rest[1])
+
+        proxy.__name__ = proxy.__qualname__ = name.rpartition(".")[2]
+        return proxy
+
+
+def _module_name(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _exit_code(error: SystemExit) -> int:
+    if error.code is None:
+        return 0
+    return error.code & 0xFF if isinstance(error.code, int) else 1
+
+
+def _describe(error: BaseException) -> list[Any]:
+    name = type(error).__name__
+    try:
+        text = str(error)[:500]
+    except BaseException:  # noqa: BLE001  (its own `__str__` may raise anything)
+        text = ""
+    return ["raise", str(name)[:100], text]
+
+
+class _MemoryFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    """Imports the modules of a snapshot from their sources, with no file system."""
+
+    def __init__(self, sources: Mapping[str, tuple[str, bool]]) -> None:
+        self._sources = dict(sources)
+        for name in sources:  # folders without an `__init__.py` are packages too
+            while "." in name:
+                name = name.rpartition(".")[0]
+                self._sources.setdefault(name, ("", True))
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname not in self._sources:
+            return None
+        return importlib.util.spec_from_loader(fullname, self)
+
+    def is_package(self, fullname: str) -> bool:
+        return self._sources[fullname][1]
+
+    def get_source(self, fullname: str) -> str:
+        return self._sources[fullname][0]
