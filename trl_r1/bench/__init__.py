@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trl_r1.bench.case import Case, Problem, Row, Want
-    from trl_r1.bench.kinds import cases_of, kind_of, kinds
+    from trl_r1.bench.kinds import KINDS, cases_of, kind_of
     from trl_r1.bench.report import BenchReport, CaseResult
     from trl_r1.bench.runner import run_bench
 
 __all__ = [
+    "KINDS",
     "BenchReport",
     "Case",
     "CaseResult",
@@ -21,11 +22,11 @@ __all__ = [
     "Want",
     "cases_of",
     "kind_of",
-    "kinds",
     "run_bench",
 ]
 
 _HOMES = {
+    "KINDS": "kinds",
     "BenchReport": "report",
     "Case": "case",
     "CaseResult": "report",
@@ -34,7 +35,6 @@ _HOMES = {
     "Want": "case",
     "cases_of": "kinds",
     "kind_of": "kinds",
-    "kinds": "kinds",
     "run_bench": "runner",
 }
 

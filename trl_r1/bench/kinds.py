@@ -25,11 +25,6 @@ _KIND_OF: Final[dict[str, str]] = {
 }
 
 
-def kinds() -> list[str]:
-    """Kinds of reward the bench has cases for."""
-    return list(KINDS)
-
-
 def kind_of(reward: Any) -> str:
     """
     The kind of a reward: its own `bench_kind`, what ours and TRL's are known to be, or else `"contract"`.
@@ -51,7 +46,7 @@ def cases_of(kind: str) -> list[Case]:
 
     Args:
         kind (`str`):
-            One of [`kinds`].
+            One of `KINDS`.
 
     Raises:
         [`R1Error`]: when there is no such kind.

@@ -42,7 +42,7 @@ def run_bench(
         reward (`str`, `dict` or `Callable`):
             A reward as `reward_funcs` takes it: a name, a name with parameters, or the function itself.
         kind (`str`, *optional*):
-            One of [`kinds`]; by default what is known about the reward, or else `"contract"`.
+            One of `KINDS`; by default what is known about the reward, or else `"contract"`.
         cases (`Iterable[Case]`, *optional*):
             Cases to run instead of the kind's own.
         without (`Iterable[str]`, *optional*):
