@@ -23,6 +23,7 @@ SCRIPTS = {
 COMMANDS = {
     "run": "run a pipeline: stages in order, finished ones skipped, broken ones resumed",
     "validate": "check recipes and pipelines whole, and show how they differ from the paper and from TRL",
+    "score": "score completions offline and say why; with --bench, attack the rewards",
     "report": "rebuild report.html and print the table of a pipeline's folder",
 }
 
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logging()
     try:
         if verb in COMMANDS:
-            return int({"run": _run, "validate": _validate, "report": _report}[verb](rest))
+            return int({"run": _run, "validate": _validate, "score": _score, "report": _report}[verb](rest))
         raise R1Error(_unknown(verb))
     except R1Error as error:
         report_error(error)
@@ -91,6 +92,12 @@ def _validate(arguments: Sequence[str]) -> int:
     parser.add_argument("--verb", choices=sorted(SCRIPTS), help="script of the recipe (default: read from its header)")
     options = parser.parse_args(arguments)
     return validate(options.recipes, options.verb)
+
+
+def _score(arguments: Sequence[str]) -> int:
+    from trl_r1.scripts.score import main as score
+
+    return score(arguments)
 
 
 def _report(arguments: Sequence[str]) -> int:

@@ -11,10 +11,8 @@ from typing import Any, Literal
 
 from trl_r1.bench.case import Case, Row
 from trl_r1.bench.report import CaseResult, RowProblem
-from trl_r1.chat_template import completion_text
 from trl_r1.errors import R1Error
 from trl_r1.rewards.registry import RewardFunction
-from trl_r1.user_code import first_line
 
 
 Form = Literal["text", "messages"]  # how completions are handed over
@@ -45,7 +43,7 @@ def judge(reward: RewardFunction, case: Case, form: Form, renamed: Mapping[str, 
     try:
         scores = _call(reward, arguments)
     except R1Error as error:  # the wrapper turns whatever a reward raises or returns into one
-        return CaseResult(case, None, fault=first_line(error), seconds=time.perf_counter() - begun)
+        return CaseResult(case, None, fault=str(error).splitlines()[0], seconds=time.perf_counter() - begun)
     seconds = time.perf_counter() - begun
     fault = "" if _data(arguments) == before else "it changed its arguments, which other rewards share"
     problems = tuple(
@@ -120,8 +118,3 @@ def _as_messages(content: str | Sequence[Mapping[str, Any]], role: str) -> list[
     if isinstance(content, str):
         return [{"role": role, "content": content}]
     return [dict(message) for message in content]
-
-
-def text_of(row: Row) -> str:
-    """A row's completion as text."""
-    return completion_text(row.completion)

@@ -97,6 +97,11 @@ RIGHT, WRONG = Want(1.0, 1.0), Want(0.0, 0.0)
 UNJUDGED, ANYTHING = Want(none=True), Want(none=None)
 
 
+def made_up_ids(text: str) -> list[int]:
+    """Token ids without a tokenizer: a token is a word, a digit or a sign, and equal ones have equal ids."""
+    return [zlib.crc32(token.encode(errors="replace")) % 50_000 for token in _TOKENS.findall(text)]
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """
@@ -123,10 +128,10 @@ class Row:
 
     @property
     def completion_ids(self) -> list[int]:
-        """Made-up token ids: equal words have equal ids."""
+        """Made-up token ids, as many as `tokens` says."""
         if self.tokens is not None:
             return [index % 1000 for index in range(self.tokens)]
-        return [zlib.crc32(token.encode()) % 50_000 for token in _TOKENS.findall(completion_text(self.completion))]
+        return made_up_ids(completion_text(self.completion))
 
 
 @dataclass(frozen=True, slots=True)

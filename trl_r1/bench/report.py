@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -134,7 +135,7 @@ class BenchReport:
             return self.summary
         stream = io.StringIO()
         Console(file=stream, width=width, color_system=None).print(self.table(all_cases))
-        return stream.getvalue().rstrip()
+        return "\n".join(line.rstrip() for line in stream.getvalue().rstrip().splitlines())
 
 
 def _lines(result: CaseResult) -> list[tuple[tuple[str, ...], str | None]]:
@@ -182,7 +183,11 @@ def _number(score: float | None) -> str:
 
 def shorten(text: str, limit: int = LONGEST_SHOWN) -> str:
     """A text on one line, its middle left out where it is long; only printable characters."""
-    text = " ".join("".join(character if character.isprintable() else " " for character in text[: 50 * limit]).split())
+    shown = text if len(text) <= 4 * limit else text[: 2 * limit] + text[-2 * limit :]
+    plain = (
+        character if character.isprintable() else " " for character in shown if not unicodedata.combining(character)
+    )
+    text = " ".join("".join(plain).split())
     if len(text) <= limit:
         return text
     head = limit * 2 // 3

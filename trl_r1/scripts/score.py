@@ -1,0 +1,315 @@
+"""
+Score completions offline and say why, row by row; or attack the rewards themselves with the bench.
+
+    trl-r1 score completions.jsonl --recipe recipes/tiny/r1_zero.yaml
+    trl-r1 score outputs/mine/completions --reward accuracy_reward format_reward --output scores.jsonl
+    trl-r1 score --bench --recipe recipes/tiny/r1_zero.yaml
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trl_r1.errors import R1Error, RewardError
+from trl_r1.scripts.common import configure_logging, report_error
+
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from trl_r1.bench.completion_files import CompletionRow, MalformedRow
+    from trl_r1.bench.offline import ScoredRow
+    from trl_r1.rewards.registry import RewardFunction
+
+SHOWN_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """
+    What completions are scored with.
+
+    Args:
+        rewards (`list[CheckedReward]`):
+            The reward functions.
+        weights (`list[float]`):
+            One a reward.
+        columns (`dict[str, Any]`):
+            Values of columns that rows lack, such as the recipe's response format.
+        renamed (`dict[str, str]`):
+            The recipe's names of columns, and ours.
+        questions (`list[dict[str, Any]]`):
+            Rows of the dataset, whose columns a row takes over when its prompt holds their question.
+    """
+
+    rewards: list[RewardFunction]
+    weights: list[float]
+    columns: dict[str, Any] = field(default_factory=dict)
+    renamed: dict[str, str] = field(default_factory=dict)
+    questions: list[dict[str, Any]] = field(default_factory=list)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line of `trl-r1 score`."""
+    parser = argparse.ArgumentParser(
+        prog="trl-r1 score", description="score completions offline and say why; or attack the rewards with the bench"
+    )
+    parser.add_argument("file", nargs="?", help="JSON lines or Parquet with prompt, completion and columns, or a "
+                        "folder of TRL's completion logs")  # fmt: skip
+    parser.add_argument("--recipe", help="grpo recipe whose rewards, weights and response format to use")
+    parser.add_argument("--reward", nargs="+", metavar="NAME", help="rewards as in reward_funcs, instead of a recipe; "
+                        "parameters as '{get_x_reward: {limit: 3}}'")  # fmt: skip
+    parser.add_argument("--weights", nargs="+", type=float, help="one a reward (default: the recipe's, or 1 each)")
+    parser.add_argument("--dataset", help="folder of JSON lines or Hub id whose rows hold the columns that the file "
+                        "lacks, such as solution")  # fmt: skip
+    parser.add_argument("--tokenizer", help="counts the tokens of rows without completion_ids (default: words)")
+    parser.add_argument("--output", help="JSON lines to write: one a row, with rewards, sum and reasons")
+    parser.add_argument("--rows", type=int, default=SHOWN_ROWS, help=f"rows to show (default: {SHOWN_ROWS})")
+    parser.add_argument("--bench", action="store_true", help="attack the rewards; without --recipe or --reward, ours")
+    parser.add_argument("--kind", help="with --bench: kind of the rewards (default: what is known of each)")
+    parser.add_argument("--without", nargs="+", default=[], metavar="CASE", help="with --bench: cases to leave out")
+    parser.add_argument("--all", action="store_true", help="with --bench: show all cases, not only failures")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point. Returns 0, 1 when a row is malformed or a case of the bench fails, 2 for wrong input."""
+    options = make_parser().parse_args(list(sys.argv[1:] if argv is None else argv))
+    configure_logging()
+    try:
+        if options.bench == bool(options.file):
+            raise R1Error("score: give a file of completions, or --bench; one of the two")
+        if options.recipe and options.reward:
+            raise R1Error("score: --recipe names the rewards already; leave --reward or --recipe out")
+        if options.bench:
+            from trl_r1.scripts.score_bench import bench_rewards
+
+            specs = _specs(options)
+            return bench_rewards(specs, kind=options.kind, without=options.without, all_cases=options.all)
+        return score_file(options)
+    except R1Error as error:
+        report_error(error)
+        return 2
+
+
+def score_file(options: argparse.Namespace) -> int:
+    """Score a file, print rows and summary, write the output. Returns 0, or 1 when rows were malformed."""
+    from rich.console import Console
+
+    from trl_r1.bench.completion_files import read_completions
+    from trl_r1.bench.offline import score_rows
+
+    scorer = make_scorer(options)
+    rows, malformed = read_completions(options.file)
+    rows = [complete(row, scorer) for row in rows]
+    tokenizer = _load_tokenizer(options.tokenizer)
+    scored = score_rows(scorer.rewards, rows, scorer.weights, tokenizer)
+    console = Console(soft_wrap=False)
+    show_rows(console, scored, malformed, options.rows)
+    show_summary(console, scored, malformed, scorer)
+    if options.output:
+        write_scores(options.output, scored, malformed)
+        console.print(f"scores: {options.output}", highlight=False, markup=False)
+    return 1 if malformed else 0
+
+
+def make_scorer(options: argparse.Namespace) -> Scorer:
+    """
+    Rewards, weights and columns from the command line.
+
+    Raises:
+        [`R1Error`]: when the recipe, a reward or the weights are wrong.
+    """
+    from trl_r1.rewards import build_rewards
+
+    specs = _specs(options)
+    if not specs:
+        raise R1Error("score: no rewards; give --recipe FILE or --reward NAME ...")
+    rewards = build_rewards(specs)
+    recipe = _recipe(options)
+    given = recipe.training_args.reward_weights if recipe is not None else None
+    weights = options.weights or given or [1.0] * len(rewards)
+    if len(weights) != len(rewards):
+        raise R1Error(f"weights: {len(weights)} for {len(rewards)} rewards; give one for each")
+    questions = _questions(options.dataset)
+    if recipe is None:
+        return Scorer(rewards, list(weights), questions=questions)
+    script = recipe.script_args
+    renamed = {script.dataset_prompt_column: "problem", script.dataset_solution_column: "solution"}
+    response_format = script.response_format or ("r1_zero" if script.prompt_template else "r1")
+    return Scorer(rewards, list(weights), {"response_format": response_format}, renamed, questions)
+
+
+def complete(row: CompletionRow, scorer: Scorer) -> CompletionRow:
+    """A row with the recipe's names and formats, and with the columns of its question in the dataset."""
+    import dataclasses
+
+    columns = {scorer.renamed.get(name, name): value for name, value in row.columns.items()}
+    question = _question_of(columns.get("problem") or "", scorer)
+    for name, value in {**question, **scorer.columns}.items():
+        if columns.get(name) is None:
+            columns[name] = value
+    return dataclasses.replace(row, columns=columns)
+
+
+def _question_of(text: str, scorer: Scorer) -> dict[str, Any]:
+    """Columns of the dataset's row whose question a prompt is, or holds; the longest such question."""
+    found: dict[str, Any] = {}
+    longest = -1
+    for row in scorer.questions:
+        columns = {scorer.renamed.get(name, name): value for name, value in row.items()}
+        problem = columns.get("problem")
+        if isinstance(problem, str) and len(problem) > longest and problem in text:
+            found, longest = columns, len(problem)
+    return found
+
+
+def _questions(dataset: str | None) -> list[dict[str, Any]]:
+    if dataset is None:
+        return []
+    from trl_r1.data.mixture import load_source
+
+    return [dict(row) for row in load_source(dataset).dataset]
+
+
+def _specs(options: argparse.Namespace) -> list[Any]:
+    """Rewards as `reward_funcs` names them; empty when none were named."""
+    recipe = _recipe(options)
+    if recipe is not None:
+        return list(recipe.script_args.reward_funcs)
+    return [_parse_reward(text) for text in options.reward or []]
+
+
+def _recipe(options: argparse.Namespace) -> Any:
+    if options.recipe is None:
+        return None
+    from trl_r1.recipe import inspect_recipe
+
+    return inspect_recipe(options.recipe, "grpo")
+
+
+def _parse_reward(text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text) if text.lstrip().startswith("{") or ": " in text else text
+    except yaml.YAMLError as error:
+        raise RewardError(f"reward: {text!r} is no YAML; write '{{get_x_reward: {{limit: 3}}}}'") from error
+
+
+def _load_tokenizer(name_or_path: str | None) -> Any:
+    if name_or_path is None:
+        return None
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(name_or_path)
+    except (OSError, ValueError) as error:
+        raise R1Error(f"tokenizer: {name_or_path!r} cannot be loaded ({str(error).splitlines()[0]})") from error
+
+
+def show_rows(console: Console, scored: Sequence[ScoredRow], malformed: Sequence[MalformedRow], shown: int) -> None:
+    """Print the first rows with rewards, sum and reasons, and every malformed row."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from trl_r1.bench.report import shorten
+    from trl_r1.chat_template import completion_text
+
+    names = list(scored[0].rewards) if scored else []
+    table = Table(header_style="bold")
+    for heading in ("row", *names, "sum"):
+        table.add_column(heading, justify="right")
+    for heading in ("completion", "why"):
+        table.add_column(heading, overflow="fold", ratio=1)
+    for entry in scored[: max(0, shown)]:
+        values = [_number(value) for value in (*entry.rewards.values(), entry.total)]
+        text = shorten(completion_text(entry.row.completion))
+        why = "; ".join(f"{name}: {value}" for name, value in entry.why.items())
+        table.add_row(entry.row.place, *values, Text(text), Text(shorten(why, 160)))
+    if scored and shown > 0:
+        console.print(table)
+    if len(scored) > max(0, shown):
+        console.print(f"{len(scored) - max(0, shown)} more rows; --rows {len(scored)} shows all", highlight=False)
+    for row in malformed:
+        console.print(f"malformed: {row.place}: {row.reason}", style="red", markup=False, highlight=False)
+
+
+def show_summary(
+    console: Console, scored: Sequence[ScoredRow], malformed: Sequence[MalformedRow], scorer: Scorer
+) -> None:
+    """Print mean and interval of each reward and of the sum, how often each was `None`, and differences to the log."""
+    from rich.table import Table
+
+    table = Table(header_style="bold", title=_counts(scored, malformed), title_justify="left")
+    for heading in ("reward", "weight", "mean", "95 % interval", "scored", "None", "other than logged"):
+        table.add_column(heading, justify="left" if heading == "reward" else "right")
+    weights: list[float | None] = [*scorer.weights, None]
+    for name, weight in zip([*(reward.name for reward in scorer.rewards), "sum"], weights, strict=True):
+        values = [entry.total if weight is None else entry.rewards[name] for entry in scored]
+        table.add_row(name, "" if weight is None else f"{weight:g}", *_summary(values, scored, name))
+    console.print(table)
+
+
+def _counts(scored: Sequence[ScoredRow], malformed: Sequence[MalformedRow]) -> str:
+    groups = len({repr(entry.row.prompt) for entry in scored})
+    text = f"{len(scored)} completions of {groups} prompts"
+    partly = sum(None in entry.rewards.values() and entry.total is not None for entry in scored)
+    text += f", {partly} that some reward did not judge" if partly else ""
+    return text + (f", {len(malformed)} malformed rows left out" if malformed else "")
+
+
+def _summary(values: Sequence[float | None], scored: Sequence[ScoredRow], name: str) -> list[str]:
+    """Mean, interval over prompts, number of values, number of `None`, and how many differ from a logged column."""
+    from trl_r1.evaluation.intervals import measure_mean
+
+    known = [(value, repr(entry.row.prompt)) for value, entry in zip(values, scored, strict=True) if value is not None]
+    logged = [(value, entry.row.columns.get(name)) for value, entry in zip(values, scored, strict=True)]
+    compared = [(value, old) for value, old in logged if isinstance(old, (int, float)) and old == old]
+    differ = sum(value is None or abs(value - old) > 1e-5 for value, old in compared)
+    logged_text = f"{differ} of {len(compared)}" if compared else ""
+    if not known:
+        return ["-", "-", "0", str(len(values)), logged_text]
+    share = all(0 <= value <= 1 for value, _ in known)
+    measured, _ = measure_mean([value for value, _ in known], [prompt for _, prompt in known], share=share)
+    interval = "-" if measured.low is None else f"{measured.low:.3f} to {measured.high:.3f}"
+    return [f"{measured.value:.3f}", interval, str(len(known)), str(len(values) - len(known)), logged_text]
+
+
+def write_scores(path: str, scored: Sequence[ScoredRow], malformed: Sequence[MalformedRow]) -> None:
+    """Write one JSON line a row, malformed ones with their reason."""
+    lines: list[Mapping[str, Any]] = [
+        {
+            "row": entry.row.place,
+            "prompt": entry.row.prompt,
+            "completion": entry.row.completion,
+            "rewards": entry.rewards,
+            "reward": entry.total,
+            "why": entry.why,
+        }
+        for entry in scored
+    ]
+    lines += [{"row": row.place, "error": row.reason} for row in malformed]
+    partial = Path(path).with_name(f".{Path(path).name}.partial")
+    try:
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w", encoding="utf-8") as stream:
+            for line in lines:
+                stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+        partial.replace(path)
+    except OSError as error:
+        raise R1Error(f"output: {path} cannot be written ({error.strerror})") from error
+
+
+def _number(value: float | None) -> str:
+    return "None" if value is None else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
