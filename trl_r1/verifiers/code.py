@@ -1,0 +1,272 @@
+"""Does a program do what its tests ask?
+
+The program is the last block of Python in the answer, never in the thoughts. It runs in the sandbox, which gets the
+program and one input at a time; outputs and results are compared here, and assertions run in a second process that
+asks the program through a proxy. So no program can reach what is expected of it, or have a say in its verdict.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from trl_r1.errors import DataError
+from trl_r1.verifiers.code_extraction import Program, extract_program
+from trl_r1.verifiers.code_running import Clock, Result, run_tests
+from trl_r1.verifiers.code_tests import AssertTests, CodeTests, read_code_tests
+from trl_r1.verifiers.sandbox import Isolation, Limits, Sandbox, SandboxError, shared_sandbox
+from trl_r1.verifiers.verdict import Judgement, Verdict
+
+
+BATCH_DEADLINE_SECONDS = 300.0  # well under any process group's timeout
+CACHE_SIZE = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class CodeJudgement(Judgement):
+    """
+    A verdict on a program, and how far it got.
+
+    Args:
+        passed (`int`):
+            Tests it passed, of those that were run.
+        total (`int`):
+            Tests there are.
+        first_failed (`int` or `None`):
+            Number of the first test that it did not pass, from 0; `None` where there is none.
+        seconds (`float`):
+            Time that judging it took, on the clock.
+    """
+
+    passed: int = 0
+    total: int = 0
+    first_failed: int | None = None
+    seconds: float = 0.0
+
+    @property
+    def share(self) -> float | None:
+        """Share of the tests that it passed, if all were run; `None` where it is undecidable."""
+        if self.verdict is Verdict.UNDECIDABLE or self.total == 0:
+            return self.reward
+        return self.passed / self.total
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    isolation: Isolation
+    limits: Limits
+    tolerance: float | None
+    run_all: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One program and its tests; `key` says which judgements are the same."""
+
+    key: str
+    program: str
+    tests: CodeTests
+
+
+def verify_code(
+    program: str,
+    tests: Any,
+    *,
+    isolation: Isolation = "auto",
+    limits: Limits = Limits(),  # noqa: B008  (frozen)
+    tolerance: float | None = None,
+    run_all: bool = False,
+) -> CodeJudgement:
+    r"""
+    Run one program on its tests.
+
+    Args:
+        program (`str`):
+            A completion (recognised by a think or answer tag; only what follows the thoughts is read) or the program
+            itself, in a fenced block or not.
+        tests (`Mapping[str, Any]`, `list` or `str`):
+            Tests in any shape that [`~trl_r1.verifiers.code_tests.read_code_tests`] reads.
+        isolation (`str`, *optional*, defaults to `"auto"`):
+            How to shut the program off: `"bubblewrap"`, `"landlock"`, or the first of them that works here. Spell
+            `"unsafe_local"` out to run it unprotected.
+        limits ([`~trl_r1.verifiers.sandbox.Limits`], *optional*):
+            Of each test. Calls of one function share a process, which is replaced when it has used up half of
+            `cpu_seconds`.
+        tolerance (`float`, *optional*):
+            Absolute and relative difference up to which numbers that were printed or returned are equal.
+        run_all (`bool`, *optional*, defaults to `False`):
+            Whether to go on after a failed test, to know how many pass.
+
+    Returns:
+        [`CodeJudgement`]: whatever the program does is `WRONG` at worst; `UNDECIDABLE` means that the tests are
+        unusable or the sandbox failed. The reason tells no expected value.
+
+    Raises:
+        [`~trl_r1.verifiers.sandbox.SandboxError`]: when code cannot be isolated on this machine.
+
+    Example:
+
+    ```python
+    >>> tests = {"function": "double", "inputs": [[2], [0]], "outputs": [4, 0]}
+    >>> verify_code("<think> add it </think>\n```python\ndef double(x): return x + x\n```", tests).verdict
+    <Verdict.CORRECT: 'correct'>
+    ```
+    """
+    pairs = [(program, tests)]
+    return verify_code_batch(pairs, isolation=isolation, limits=limits, tolerance=tolerance, run_all=run_all)[0]
+
+
+def verify_code_batch(
+    pairs: Sequence[tuple[str, Any]],
+    *,
+    isolation: Isolation = "auto",
+    limits: Limits = Limits(),  # noqa: B008  (frozen)
+    tolerance: float | None = None,
+    run_all: bool = False,
+    deadline: float = BATCH_DEADLINE_SECONDS,
+) -> list[CodeJudgement]:
+    """
+    Run many programs on their tests, as many at a time as the sandbox has servers.
+
+    Args:
+        pairs (`Sequence[tuple[str, Any]]`):
+            Program or completion, and tests, as [`verify_code`] takes them.
+        isolation, limits, tolerance, run_all:
+            As for [`verify_code`].
+        deadline (`float`, *optional*, defaults to `300.0`):
+            Seconds for the whole batch. Programs not judged by then are `UNDECIDABLE`; one that runs then ends with
+            its test.
+
+    Returns:
+        `list[CodeJudgement]`: in the order of `pairs`.
+
+    Raises:
+        [`~trl_r1.verifiers.sandbox.SandboxError`]: when code cannot be isolated on this machine.
+    """
+    settings = _Settings(isolation, limits, tolerance, run_all)
+    stop = time.monotonic() + deadline
+    readings: dict[str, CodeTests | str] = {}
+    judged: list[CodeJudgement | _Job] = [_prepare(*pair, settings, readings) for pair in pairs]
+    jobs = {item.key: item for item in judged if isinstance(item, _Job)}
+    found = {key: cached for key in jobs if (cached := _cache.get(key))}
+    open_jobs = [job for key, job in jobs.items() if key not in found]
+    if open_jobs:
+        found |= dict(zip((job.key for job in open_jobs), _run_jobs(open_jobs, settings, stop), strict=True))
+    return [found[item.key] if isinstance(item, _Job) else item for item in judged]
+
+
+def check_sandbox(isolation: Isolation = "auto") -> None:
+    """
+    Start a process in the sandbox, to know before training whether code can be run.
+
+    Args:
+        isolation (`str`, *optional*, defaults to `"auto"`):
+            As for [`verify_code`].
+
+    Raises:
+        [`~trl_r1.verifiers.sandbox.SandboxError`]: when it cannot.
+    """
+    with shared_sandbox(isolation).session():
+        pass
+
+
+def _prepare(
+    completion: str, tests: Any, settings: _Settings, readings: dict[str, CodeTests | str]
+) -> CodeJudgement | _Job:
+    """What is left to run, or the judgement where nothing is. A group's tests are read once, into `readings`."""
+    spelled = tests if isinstance(tests, str) else json.dumps(tests, sort_keys=True, default=repr)
+    if spelled not in readings:
+        try:
+            readings[spelled] = read_code_tests(tests)
+        except DataError as error:
+            readings[spelled] = str(error)
+    reading = readings[spelled]
+    if isinstance(reading, str):
+        return CodeJudgement(Verdict.UNDECIDABLE, reading, "fault")
+    program = extract_program(completion)
+    if program.text is None:
+        return CodeJudgement(Verdict.WRONG, program.missing, "extraction", total=_count(reading), first_failed=0)
+    source = _whole_program(program, reading)
+    parts = (source, spelled, repr(settings))
+    return _Job(hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest(), source, reading)
+
+
+def _whole_program(program: Program, tests: CodeTests) -> str:
+    """The program, after the prompt where it continues that in the middle of a function, as HumanEval asks."""
+    text = program.text or ""
+    if isinstance(tests, AssertTests) and tests.stub and text.lstrip("\n")[:1] in {" ", "\t"}:
+        return f"{tests.stub.rstrip()}\n{text}"
+    return text
+
+
+def _count(tests: CodeTests) -> int:
+    return len(tests.checks) if isinstance(tests, AssertTests) else len(tests.inputs)
+
+
+def _run_jobs(jobs: Sequence[_Job], settings: _Settings, stop: float) -> Iterable[CodeJudgement]:
+    check_sandbox(settings.isolation)
+    sandbox = shared_sandbox(settings.isolation)
+    if len(jobs) == 1:
+        return [_run_job(jobs[0], sandbox, settings, stop)]
+    with ThreadPoolExecutor(min(len(jobs), sandbox.size), thread_name_prefix="verify_code") as pool:
+        return list(pool.map(lambda job: _run_job(job, sandbox, settings, stop), jobs))
+
+
+def _run_job(job: _Job, sandbox: Sandbox, settings: _Settings, stop: float) -> CodeJudgement:
+    started = time.monotonic()
+    results: list[Result] = []
+    try:
+        running = run_tests(sandbox, job.program, job.tests, settings.limits, settings.tolerance, Clock(stop))
+        with closing(running):  # type: ignore[type-var]
+            for result in running:
+                results.append(result)
+                if not result.passed and not settings.run_all:
+                    break
+    except (OSError, SandboxError) as error:  # it worked when the batch began
+        results.append(Result(None, f"the sandbox failed: {error}", "fault"))
+    judgement = _sum_up(results, _count(job.tests), time.monotonic() - started)
+    # How long something takes depends on the machine's load too, so that is not remembered for ever.
+    if judgement.decided_by == "tests":
+        _cache.put(job.key, judgement)
+    return judgement
+
+
+def _sum_up(results: Sequence[Result], total: int, seconds: float) -> CodeJudgement:
+    passed = sum(result.passed is True for result in results)
+    if passed == total:
+        return CodeJudgement(Verdict.CORRECT, f"passes all {total} tests", "tests", passed, total, None, seconds)
+    index = next((index for index, result in enumerate(results) if result.passed is False), len(results) - 1)
+    result = results[index]
+    verdict = Verdict.UNDECIDABLE if result.passed is None else Verdict.WRONG
+    reason = f"test {index + 1} of {total}: {result.reason}"
+    return CodeJudgement(verdict, reason, result.decided_by, passed, total, index, seconds)
+
+
+class _Cache:
+    """Judgements by the hash of program, tests and settings, the oldest dropped first."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._judgements: OrderedDict[str, CodeJudgement] = OrderedDict()
+
+    def get(self, key: str) -> CodeJudgement | None:
+        with self._lock:
+            return self._judgements.get(key)
+
+    def put(self, key: str, judgement: CodeJudgement) -> None:
+        with self._lock:
+            self._judgements[key] = judgement
+            if len(self._judgements) > self._size:
+                self._judgements.popitem(last=False)
+
+
+_cache = _Cache(CACHE_SIZE)
