@@ -2,6 +2,7 @@
 
 from trl_r1.rewards.accuracy import accuracy_reward
 from trl_r1.rewards.checked import AsyncCheckedReward, CheckedReward
+from trl_r1.rewards.choice import ChoiceReward, get_choice_reward
 from trl_r1.rewards.format import format_reward
 from trl_r1.rewards.isolation import ErrorBudget
 from trl_r1.rewards.language import LanguageConsistencyReward, get_language_consistency_reward
@@ -13,6 +14,7 @@ from trl_r1.rewards.words import count_words, detect_language, is_mixed
 __all__ = [
     "AsyncCheckedReward",
     "CheckedReward",
+    "ChoiceReward",
     "ErrorBudget",
     "LanguageConsistencyReward",
     "PreferenceReward",
@@ -23,6 +25,7 @@ __all__ = [
     "detect_language",
     "ensure_checked",
     "format_reward",
+    "get_choice_reward",
     "get_language_consistency_reward",
     "get_preference_reward",
     "is_mixed",
