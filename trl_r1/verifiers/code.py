@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from trl_r1.errors import DataError
@@ -163,9 +164,10 @@ def verify_code_batch(
     return [found[item.key] if isinstance(item, _Job) else item for item in judged]
 
 
+@cache
 def check_sandbox(isolation: Isolation = "auto") -> None:
     """
-    Start a process in the sandbox, to know before training whether code can be run.
+    Run a program in the sandbox, once a process, to know before training whether code can be run.
 
     Args:
         isolation (`str`, *optional*, defaults to `"auto"`):
@@ -174,8 +176,10 @@ def check_sandbox(isolation: Isolation = "auto") -> None:
     Raises:
         [`~trl_r1.verifiers.sandbox.SandboxError`]: when it cannot.
     """
-    with shared_sandbox(isolation).session():
-        pass
+    with shared_sandbox(isolation).session() as session:
+        outcome = session.run_program("print('ready')")
+    if outcome.failure or outcome.value != "ready\n":
+        raise SandboxError(f"isolation: {isolation!r} does not run a program here ({outcome.detail}); try another")
 
 
 def _prepare(

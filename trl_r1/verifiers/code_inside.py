@@ -28,7 +28,7 @@ PLAIN = (type(None), bool, int, float, complex, str, bytes)
 _solution = types.ModuleType("solution")
 _unsupported: list[str] = []
 _strange: set[str] = set()  # kinds of results that were no plain values
-_ask_program: Callable[..., Any] = globals().get("trl_r1_ask", None)  # the proxy, where the sandbox put one
+_ask_program: Any = globals().get("trl_r1_ask")  # the proxy, where the sandbox put one
 
 
 # The program's side
