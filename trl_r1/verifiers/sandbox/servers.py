@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -24,7 +25,7 @@ START_SECONDS = 60.0  # an interpreter on a slow network disk
 _ANSWER_SECONDS = 30.0  # to fork or to end a child, on a machine that swaps
 
 
-class ServerGone(OSError):
+class ServerGoneError(OSError):
     """A fork server ended, or does not answer."""
 
 
@@ -61,33 +62,37 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=said,
-                env={"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
+                env={} if isolation == "bubblewrap" else isolations.environment(),  # bwrap's own could be read inside
                 cwd="/",
                 start_new_session=True,
             )
         self._control = ours
-        ours.settimeout(START_SECONDS)
         try:
-            ready = ours.recv(4096)
-        except TimeoutError:
-            ready = b""
-        text = os.pread(said, 2000, 0).decode(errors="replace").strip()
-        os.close(said)
-        if not ready:
+            self._await_start(isolations.instructions(isolation))
+        except OSError as error:
+            text = os.pread(said, 2000, 0).decode(errors="replace").strip()
             self.stop()
-            raise SandboxError(f"isolation {isolation} does not start: {text or 'no answer'}")
-        ours.settimeout(_ANSWER_SECONDS)
+            raise SandboxError(f"{isolation} does not start: {text.splitlines()[-1] if text else error}") from error
+        finally:
+            os.close(said)
+
+    def _await_start(self, instructions: dict[str, Any]) -> None:
+        self._control.settimeout(START_SECONDS)
+        self._control.send(json.dumps(instructions).encode())
+        if not self._control.recv(4096):
+            raise ServerGoneError("it ended at once")
+        self._control.settimeout(_ANSWER_SECONDS)
 
     def fork(self, limits: Limits, descriptors: list[int]) -> Child:
         """
         Start a child that holds `descriptors` and nothing else.
 
         Raises:
-            [`ServerGone`]: the server is no more, or cannot fork.
+            [`ServerGoneError`]: the server is no more, or cannot fork.
         """
         reply = self._ask({"operation": "fork", "limits": asdict(limits)}, descriptors)
         if "pid" not in reply:
-            raise ServerGone(f"cannot fork: {reply.get('error')}")
+            raise ServerGoneError(f"cannot fork: {reply.get('error')}")
         self.children += 1
         return Child(self, int(reply["pid"]))
 
@@ -105,7 +110,7 @@ class Server:
             `dict[str, Any]`: `code` (exit code, or minus the signal), `killed` (it was running), `cpu` (seconds).
 
         Raises:
-            [`ServerGone`]: the server is no more, and its children neither.
+            [`ServerGoneError`]: the server is no more, and its children neither.
         """
         self.children -= 1
         stop = time.monotonic() + patience
@@ -122,9 +127,9 @@ class Server:
                 socket.send_fds(self._control, [json.dumps(request).encode()], descriptors)
                 answer = self._control.recv(4096)
             except OSError as error:
-                raise ServerGone(str(error)) from error
+                raise ServerGoneError(str(error)) from error
         if not answer:
-            raise ServerGone("the fork server ended")
+            raise ServerGoneError("the fork server ended")
         reply: dict[str, Any] = json.loads(answer)
         return reply
 
@@ -164,14 +169,14 @@ class Servers:
         A child on the least busy server, which is started or replaced when need be.
 
         Raises:
-            [`ServerGone`]: a server and its replacement both failed.
+            [`ServerGoneError`]: a server and its replacement both failed.
             [`SandboxError`]: none starts.
         """
         for last in (False, True):
             server = self._pick()
             try:
                 return server.fork(limits, descriptors)
-            except ServerGone as error:
+            except ServerGoneError as error:
                 logger.warning("a sandbox server is replaced: %s", error)
                 self.discard(server)
                 if last:
@@ -182,10 +187,28 @@ class Servers:
         with self._lock:
             idle = min(self._running, key=lambda server: server.children, default=None)
             if idle is None or (idle.children and len(self._running) < self.size):
-                self.isolation = isolations.resolve(self.isolation)
-                idle = Server(self.isolation)
+                idle = self._start()
                 self._running.append(idle)
             return idle
+
+    def _start(self) -> Server:
+        """A server of the mode asked for, or of the first that works."""
+        if not sys.platform.startswith("linux"):
+            raise SandboxError(f"the sandbox needs Linux, and this is {sys.platform}")
+        modes: tuple[Isolation, ...] = ("bubblewrap", "landlock") if self.isolation == "auto" else (self.isolation,)
+        reasons = []
+        for mode in modes:
+            try:
+                server = Server(mode)
+            except SandboxError as error:
+                reasons.append(str(error))
+                continue
+            self.isolation = mode
+            return server
+        unsafe = "or pass isolation='unsafe_local' to run code with all your rights"
+        raise SandboxError(
+            f"code cannot be isolated here: {'; '.join(reasons)}. To mend it, {isolations.INSTALL}, {unsafe}"
+        )
 
     def discard(self, server: Server) -> None:
         """Forget a server that is gone."""

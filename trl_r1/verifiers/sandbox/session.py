@@ -13,14 +13,14 @@ from typing import Any
 
 from trl_r1.verifiers.sandbox.inside import wire
 from trl_r1.verifiers.sandbox.outcome import Failure, Limits, Outcome
-from trl_r1.verifiers.sandbox.servers import Child, ServerGone, Servers
+from trl_r1.verifiers.sandbox.servers import Child, ServerGoneError, Servers
 
 
 OnCall = Callable[[str, list[Any], dict[str, Any]], Outcome]
 _EXIT_SECONDS = 0.2  # between closing the session and being gone
 
 
-class _Broken(Exception):
+class _BrokenError(Exception):
     """The session is over. Carries what the caller is told."""
 
     def __init__(self, outcome: Outcome) -> None:
@@ -32,8 +32,8 @@ class Session:
     """
     A fresh isolated process for one candidate; made by [`Sandbox.session`] and used as a context manager.
 
-    Requests are answered one at a time. After a failure other than `"exception"`, `"memory"` raised as an exception, or
-    `"output"` of a reply, the process is gone and every further request gets the same outcome.
+    Requests are answered one at a time. Once the process is gone (`"timeout"`, `"died"`, `"protocol"`, ...), every
+    further request gets the same outcome.
     """
 
     def __init__(self, servers: Servers, limits: Limits) -> None:
@@ -159,16 +159,16 @@ class Session:
         data = wire.frame(message)
         try:
             outcome = self._converse(data, on_call)
-        except _Broken as broken:
+        except _BrokenError as broken:
             outcome = broken.outcome
             self._over = outcome
             self._end()
-        except ServerGone as error:
+        except ServerGoneError as error:
             outcome = self._again(message, on_call, error)
         self._fresh = False
         return outcome
 
-    def _again(self, message: list[Any], on_call: OnCall | None, error: ServerGone) -> Outcome:
+    def _again(self, message: list[Any], on_call: OnCall | None, error: ServerGoneError) -> Outcome:
         """The server died under the session: nothing is lost if this was its first request, so ask once more."""
         fresh, self._fresh = self._fresh, False
         self._end()
@@ -177,7 +177,7 @@ class Session:
             try:
                 self._open()
                 os.pwrite(self._stdin, self._program_input, 0)
-            except ServerGone as second:
+            except ServerGoneError as second:
                 error = second
             else:
                 return self._request(message, on_call)
@@ -209,18 +209,20 @@ class Session:
                 self._socket.settimeout(max(0.001, deadline - time.monotonic()))
                 view = view[self._socket.send(view) :]
         except TimeoutError:
-            raise _Broken(self._overrun()) from None
+            raise _BrokenError(self._overrun()) from None
         except OSError:
-            raise _Broken(self._autopsy()) from None
+            raise _BrokenError(self._autopsy()) from None
 
     def _receive(self, deadline: float) -> list[Any]:
         (size,) = wire.HEADER.unpack(self._read(wire.HEADER.size, deadline))
         if size > self._limits.output_bytes:
-            raise _Broken(Outcome(failure="output", detail=f"a reply of more than {self._limits.output_bytes} bytes"))
+            raise _BrokenError(
+                Outcome(failure="output", detail=f"a reply of more than {self._limits.output_bytes} bytes")
+            )
         try:
             return _checked(wire.decode(self._read(size, deadline)))
         except wire.WireError as error:
-            raise _Broken(Outcome(failure="protocol", detail=str(error))) from None
+            raise _BrokenError(Outcome(failure="protocol", detail=str(error))) from None
 
     def _read(self, size: int, deadline: float) -> bytes:
         assert self._socket is not None
@@ -228,7 +230,7 @@ class Session:
         while len(data) < size:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise _Broken(self._overrun())
+                raise _BrokenError(self._overrun())
             self._socket.settimeout(left)
             try:
                 piece = self._socket.recv(min(size - len(data), 1 << 20))
@@ -237,7 +239,7 @@ class Session:
             except OSError:
                 piece = b""
             if not piece:
-                raise _Broken(self._autopsy())
+                raise _BrokenError(self._autopsy())
             data += piece
         return bytes(data)
 
@@ -250,7 +252,7 @@ class Session:
                 return  # it ended; the next request will tell
         except OSError:
             return
-        raise _Broken(Outcome(failure="protocol", detail=f"unasked bytes after a {after}"))
+        raise _BrokenError(Outcome(failure="protocol", detail=f"unasked bytes after a {after}"))
 
     def _overrun(self) -> Outcome:
         return Outcome(failure="timeout", detail=f"no answer within {self._limits.wall_seconds:g} s")
@@ -288,7 +290,7 @@ class Session:
         if child is not None:
             try:
                 child.server.end(child)
-            except ServerGone:
+            except ServerGoneError:
                 self._servers.discard(child.server)
 
     def _close_files(self) -> None:

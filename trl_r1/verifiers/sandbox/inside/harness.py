@@ -15,43 +15,20 @@ import importlib.machinery
 import importlib.util
 import os
 import random
-import resource
 import sys
 import threading
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .enclose import SESSION, STDIN, STDOUT
 from .wire import HEADER, WireError, decode, frame
 
 
-SESSION, STDIN, STDOUT = 3, 4, 5  # file descriptors of a child, all it has beside 0, 1 and 2
-MOST_FILES = 64
-MOST_THREADS = 64
-
-
-def become_candidate(descriptors: Sequence[int], limits: Mapping[str, Any]) -> None:
-    """In a fresh child: keep three descriptors, shut the doors, then serve requests to the end of the process."""
-    moved = [os.dup2(os.dup(descriptor), 64 + index) for index, descriptor in enumerate(descriptors)]
-    for target, descriptor in enumerate(moved, start=SESSION):
-        os.dup2(descriptor, target, inheritable=False)
-    os.closerange(STDOUT + 1, 1 << 16)
-    _set_limits(limits)
-    random.seed(0)
-    _Session(limits["output_bytes"]).serve()
-
-
-def _set_limits(limits: Mapping[str, Any]) -> None:
-    cpu = max(1, -(-int(limits["cpu_seconds"] * 1000) // 1000))
-    for name, soft, hard in (
-        (resource.RLIMIT_CPU, cpu, cpu + 1),
-        (resource.RLIMIT_AS, limits["memory_bytes"], limits["memory_bytes"]),
-        (resource.RLIMIT_FSIZE, limits["output_bytes"] + 1, limits["output_bytes"] + 1),
-        (resource.RLIMIT_NOFILE, MOST_FILES, MOST_FILES),
-        (resource.RLIMIT_NPROC, MOST_THREADS, MOST_THREADS),
-        (resource.RLIMIT_CORE, 0, 0),
-    ):
-        resource.setrlimit(name, (soft, hard))
+def serve(output_bytes: int) -> None:
+    """Answer requests to the end of the process, which is the end of the session."""
+    random.seed(0)  # the same verdict whenever it is asked for
+    _Session(output_bytes).serve()
 
 
 class _Session:

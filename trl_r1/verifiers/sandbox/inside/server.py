@@ -5,36 +5,47 @@ Its pages are all a child inherits, so it is told nothing: neither sources nor i
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
-import resource
 import signal
 import socket
 import sys
 from typing import Any
 
-from . import harness
+from . import enclose, harness
 
 
+# fmt: off
 PRELOADED = (
-    "abc array ast base64 binascii bisect builtins calendar cmath collections.abc contextlib copy csv ctypes"
-    " dataclasses datetime decimal difflib enum fractions functools gc glob hashlib heapq hmac html inspect io"
-    " itertools json keyword linecache locale logging math numbers operator os pathlib pickle pprint queue random re"
-    " secrets shutil signal statistics string struct sys tempfile textwrap threading time timeit tokenize traceback"
-    " types typing unicodedata unittest unittest.mock urllib.parse uuid warnings weakref zlib zoneinfo"
-).split()
+    "abc", "argparse", "array", "ast", "asyncio", "base64", "binascii", "bisect", "bz2", "calendar", "cmath",
+    "collections.abc", "colorsys", "concurrent.futures", "configparser", "contextlib", "copy", "csv", "ctypes",
+    "dataclasses", "datetime", "decimal", "difflib", "doctest", "encodings.ascii", "encodings.idna",
+    "encodings.latin_1", "enum", "fcntl", "fractions", "functools", "gc", "glob", "graphlib", "gzip", "hashlib",
+    "heapq", "hmac", "html", "inspect", "io", "ipaddress", "itertools", "json", "keyword", "linecache", "locale",
+    "logging", "lzma", "math", "mmap", "numbers", "operator", "os", "pathlib", "pickle", "platform", "pprint",
+    "queue", "random", "re", "sched", "secrets", "select", "selectors", "shlex", "shutil", "signal", "socket",
+    "sqlite3", "statistics", "string", "stringprep", "struct", "subprocess", "symtable", "tempfile", "textwrap",
+    "threading", "time", "timeit", "tokenize", "tomllib", "traceback", "types", "typing", "unicodedata", "unittest",
+    "unittest.mock", "urllib.parse", "uuid", "warnings", "weakref", "xml.etree.ElementTree", "zipfile", "zlib",
+    "zoneinfo",
+)
+# fmt: on
 """Imported once by the server, because importing costs a child more than forking does."""
 
 
-def serve(control: socket.socket) -> None:
+def serve(control: socket.socket, enclosure: enclose.Enclosure) -> None:
     """
     Fork and end children until the other side goes away.
 
     Args:
         control (`socket.socket`):
             Sequenced-packet socket. Requests are JSON: `{"operation": "fork", "limits": ...}`, which brings three
-            file descriptors (session, standard input, standard output), and `{"operation": "end", "pid": ..., "kill": ...}`.
+            file descriptors (session, standard input, standard output), and `{"operation": "end", "pid": ..., "kill":
+            ...}`.
+        enclosure ([`Enclosure`]):
+            What every child is shut in by.
     """
     children: set[int] = set()
     while True:
@@ -43,7 +54,7 @@ def serve(control: socket.socket) -> None:
             break
         request = json.loads(packet)
         if request["operation"] == "fork":
-            reply = _fork(request["limits"], descriptors, children)
+            reply = _fork(request["limits"], descriptors, children, enclosure)
         else:
             reply = _end(request["pid"], request["kill"], children)
         control.send(json.dumps(reply).encode())
@@ -51,15 +62,18 @@ def serve(control: socket.socket) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _fork(limits: dict[str, Any], descriptors: list[int], children: set[int]) -> dict[str, Any]:
+def _fork(
+    limits: dict[str, Any], descriptors: list[int], children: set[int], enclosure: enclose.Enclosure
+) -> dict[str, Any]:
     try:
         pid = os.fork()
     except OSError as error:
         pid = -1
         reply = {"error": str(error)}
     if pid == 0:
-        harness.become_candidate(descriptors, limits)
-        os._exit(0)
+        enclosure.keep_descriptors(descriptors)
+        enclosure.close_child(limits)
+        harness.serve(limits["output_bytes"])
     for descriptor in descriptors:
         os.close(descriptor)
     if pid > 0:
@@ -83,25 +97,25 @@ def _end(pid: int, kill: bool, children: set[int]) -> dict[str, Any]:
     return {"code": os.waitstatus_to_exitcode(status), "killed": killed, "cpu": usage.ru_utime + usage.ru_stime}
 
 
-def main(descriptor: int, isolation: str) -> None:
-    """Load what candidates will want, shut the doors, say so, serve."""
+def main(descriptor: int) -> None:
+    """Load what candidates will want, shut the doors, prove that they are shut, serve."""
+    control = socket.socket(fileno=descriptor)
+    told = json.loads(control.recv(1 << 20))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in PRELOADED:
         importlib.import_module(name)
-    import gc
-
-    control = socket.socket(fileno=descriptor)
-    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
-    resource.setrlimit(resource.RLIMIT_STACK, (hard if hard != resource.RLIM_INFINITY else 1 << 26, hard))
-    control.send(json.dumps({"ready": isolation}).encode())
+    sys.path.remove(sys.argv[1])
+    sys.path.extend(filter(None, [told["numpy"]]))
+    del sys.argv[1:]
+    enclosure = enclose.Enclosure(told["isolation"])
+    enclosure.close_server(told["readable"], told["folders"], told["writable"])
+    enclosure.prove(told["forbidden"])
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
     os.close(null)
+    del told
     gc.collect()
-    gc.freeze()
-    serve(control)
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    gc.freeze()  # so that a child's collector leaves shared pages alone
+    control.send(b"ready")
+    serve(control, enclosure)
