@@ -3,8 +3,9 @@ from trl import DatasetMixtureConfig
 from trl.scripts.utils import DatasetConfig
 
 from trl_r1.chat_template import ThinkParser
-from trl_r1.data import PromptRenderer, load_prompts
-from trl_r1.errors import DataError, TemplateError
+from trl_r1.data import PromptRenderer, first_of_each_type, load_prompts
+from trl_r1.errors import DataError, RewardError, TemplateError
+from trl_r1.rewards import build_rewards
 from trl_r1.script_arguments import R1ScriptArguments
 
 
@@ -85,6 +86,24 @@ def test_unusable_rows_are_dropped_and_counted(script_args, tokenizer, caplog):
     assert (source.rows_in, source.rows_kept, len(data.dataset)) == (9, 3, 3)
     assert "dropped 6 of 9 rows" in caplog.text
     assert f"1 gold answers are unusable, such as {UNUSABLE!r}" in caplog.text
+
+
+def test_rows_a_reward_cannot_score_are_dropped_counted_and_named(script_args, tokenizer, caplog):
+    routes = {"choice": "get_choice_reward", "reasoning": "accuracy_reward"}
+    rewards = build_rewards(["format_reward", {"get_routed_reward": {"routes": routes}}])
+    rows = [
+        {"problem": "which?", "solution": "B", "reward_type": "choice", "choices": ["x", "y"]},
+        {"problem": "which one?", "solution": "C", "reward_type": "choice", "choices": ["x", "y"]},
+        {"problem": "1 + 1", "solution": "2", "reward_type": None, "choices": None},
+    ]
+    data = load_prompts(script_args(rows), None, tokenizer, rewards=rewards)
+    assert data.dataset["problem"] == ["which?", "1 + 1"]
+    assert data.sources[0].dropped == {"unusable_for_routed_reward": 1}
+    assert "routed_reward cannot score 'which one?': 'C' is not one of 2 choices" in caplog.text
+    assert [row["problem"] for row in first_of_each_type(data.dataset)] == ["which?", "1 + 1"]
+    rows[0]["reward_type"] = "choise"
+    with pytest.raises(RewardError, match="did you mean 'choice'"):
+        load_prompts(script_args(rows), None, tokenizer, rewards=rewards)
 
 
 def test_no_usable_row_is_an_error(script_args, tokenizer):

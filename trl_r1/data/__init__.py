@@ -5,7 +5,7 @@ from trl_r1.data.filters import RejectionFilters
 from trl_r1.data.judging import JudgedSample, judge_samples
 from trl_r1.data.mixture import RawSource, load_source, load_sources
 from trl_r1.data.preferences import load_preferences
-from trl_r1.data.prompts import load_prompts, prepare_prompts
+from trl_r1.data.prompts import first_of_each_type, load_prompts, prepare_prompts
 from trl_r1.data.rejection_sampling import RejectionResult, rejection_sample
 from trl_r1.data.rendering import PromptRenderer, render_text
 from trl_r1.data.rows import PromptData, check_batch, fingerprint_rows, read_jsonl, write_jsonl
@@ -22,6 +22,7 @@ __all__ = [
     "build_cold_start",
     "check_batch",
     "fingerprint_rows",
+    "first_of_each_type",
     "judge_samples",
     "load_preferences",
     "load_prompts",

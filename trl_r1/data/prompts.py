@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,18 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
     from trl import DatasetMixtureConfig
 
+    from trl_r1.rewards import AsyncCheckedReward, CheckedReward
     from trl_r1.script_arguments import R1ScriptArguments
 
 logger = logging.getLogger(__name__)
 
 REASONING = "reasoning"  # the reward_type of rows that a gold answer decides; what a row without the column is
-RESERVED_COLUMNS = ("prompts", "completions", "trainer_state", "log_extra", "log_metric")  # TRL gives rewards these
+RESERVED_COLUMNS = (  # rewards get these from TRL or from us
+    *("prompts", "completions", "trainer_state"),
+    *("log_extra", "log_metric", "log_fault"),
+)
+CHECKED_AT_ONCE = 1024  # rows; those of code problems may be large
+LISTED_PROBLEMS = 5  # rows a reward cannot score that are named in the log; all are counted
 
 
 def load_prompts(
@@ -32,13 +39,14 @@ def load_prompts(
     *,
     chat_template_kwargs: Mapping[str, Any] | None = None,
     system_prompt: str | None = None,
+    rewards: Sequence[CheckedReward | AsyncCheckedReward] = (),
 ) -> PromptData:
     """
     Load the prompts of a stage.
 
     Rows come with a problem (`dataset_prompt_column`) or with a ready `prompt` in one of TRL's formats. Rows that
     cannot be used (no prompt, no gold answer although the row is a reasoning row, a gold answer no verifier could ever
-    confirm) are dropped and counted.
+    confirm, a row that a reward says it cannot score) are dropped and counted.
 
     Args:
         script_args ([`R1ScriptArguments`]):
@@ -51,6 +59,8 @@ def load_prompts(
             As the trainer will give them to the chat template.
         system_prompt (`str`, *optional*):
             First message of every chat.
+        rewards (`Sequence[CheckedReward | AsyncCheckedReward]`, *optional*):
+            Rewards the stage trains with, asked for the rows they cannot score.
 
     Returns:
         [`PromptData`]: columns `prompt`, `problem`, `solution`, `prompt_tail`, `response_format`, and the row's own.
@@ -64,7 +74,7 @@ def load_prompts(
     )
     raw = load_sources(script_args, dataset_args)
     columns = (script_args.dataset_prompt_column, script_args.dataset_solution_column)
-    prepared = [prepare_prompts(source, renderer, *columns) for source in raw]
+    prepared = [prepare_prompts(source, renderer, *columns, rewards) for source in raw]
     parts = first_rows([dataset for dataset, _ in prepared], script_args.max_train_rows)
     return PromptData(dataset=join_parts(parts), sources=describe_sources(raw, prepared, parts))
 
@@ -82,7 +92,11 @@ def describe_sources(
 
 
 def prepare_prompts(
-    source: RawSource, renderer: PromptRenderer, prompt_column: str, solution_column: str
+    source: RawSource,
+    renderer: PromptRenderer,
+    prompt_column: str,
+    solution_column: str,
+    rewards: Sequence[CheckedReward | AsyncCheckedReward] = (),
 ) -> tuple[Dataset, dict[str, int]]:
     """
     Check and render one dataset.
@@ -127,7 +141,8 @@ def prepare_prompts(
     }
     for name, values in columns.items():
         dataset = set_column(dataset, name, values)
-    return dataset, dropped
+    dataset, unscorable = keep_rows(dataset, _unscorable_reasons(dataset, rewards, source.name), source.name)
+    return dataset, {**dropped, **unscorable}
 
 
 def problem_of(prompt: Prompt) -> str:
@@ -178,6 +193,35 @@ def _gold_problems(dataset: Dataset, column: str, source: str) -> dict[str, str]
     for gold, reason in list(problems.items())[:1]:
         logger.warning("%s: %d gold answers are unusable, such as %r: %s", source, len(problems), gold, reason)
     return problems
+
+
+def _unscorable_reasons(
+    dataset: Dataset, rewards: Sequence[CheckedReward | AsyncCheckedReward], source: str
+) -> list[str | None]:
+    """For each row the first reward that cannot score it, `None` when all can; some are logged with the problem."""
+    reasons: list[str | None] = []
+    listed: Counter[str] = Counter()
+    for start in range(0, len(dataset), CHECKED_AT_ONCE) if rewards else ():
+        rows = list(dataset.select(range(start, min(start + CHECKED_AT_ONCE, len(dataset)))))
+        found: list[str | None] = [None] * len(rows)
+        for reward in rewards:
+            for index, problem in enumerate(reward.check_rows(rows)):
+                if problem is None:
+                    continue
+                found[index] = found[index] or f"unusable_for_{reward.name}"
+                listed[reward.name] += 1
+                if listed[reward.name] <= LISTED_PROBLEMS:
+                    asked = rows[index]["problem"][:60]
+                    logger.warning("%s: %s cannot score %r: %s", source, reward.name, asked, problem)
+        reasons += found
+    return reasons or [None] * len(dataset)
+
+
+def first_of_each_type(dataset: Dataset) -> list[dict[str, Any]]:
+    """The first row of each `reward_type`, to try the rewards on; the first row when there are no types."""
+    types = dataset["reward_type"] if "reward_type" in dataset.column_names else [None] * len(dataset)
+    firsts = {kind: index for index, kind in reversed(list(enumerate(types)))}
+    return [dataset[index] for index in sorted(firsts.values())]
 
 
 def _is_reasoning(row: Mapping[str, Any]) -> bool:

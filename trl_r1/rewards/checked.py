@@ -76,6 +76,11 @@ class _Checked:
             return [named.check_row(row) for row in rows]
         return [None] * len(rows)
 
+    def leaves(self) -> list[_Checked]:
+        """The rewards it is made of, itself if of no others."""
+        parts = getattr(_unwrapped(self.function), "parts", ())
+        return [leaf for part in parts for leaf in part.leaves()] or [self]
+
     def rename(self, name: str) -> None:
         """Give the reward another name in logs and records."""
         self.name = self.__name__ = name

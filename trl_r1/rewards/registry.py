@@ -109,7 +109,7 @@ def check_reward_specs(specs: Any) -> list[str]:
             if not callable(spec):
                 parsed = _parse_spec(spec)
                 problem = _parameter_problem(parsed, _resolve(parsed.name))
-                problems += [problem] if problem else []
+                problems += [problem] if problem else _nested_problems(parsed)
         except RewardError as error:
             problems.append(str(error))
     return problems
@@ -201,6 +201,14 @@ def _parameter_problem(parsed: _Parsed, found: Callable[..., Any]) -> str | None
         except TypeError as error:
             return f"reward_funcs: {parsed.name}: {error}; give it as {{{parsed.name}: {{parameter: value}}}}"
     return None
+
+
+def _nested_problems(parsed: _Parsed) -> list[str]:
+    """Problems of the rewards that a routed one names."""
+    routes = parsed.parameters.get("routes") if parsed.name == "get_routed_reward" else None
+    if not isinstance(routes, Mapping):
+        return []
+    return check_reward_specs([spec for spec in routes.values() if spec is not None])
 
 
 def _wrap(function: Callable[..., Any], parameters: dict[str, Any], spec: Any) -> RewardFunction:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def train(recipe: Recipe) -> None:
     """Check rewards, templates and data, then train. Nothing is loaded before all that can be checked is."""
-    from trl_r1.data import check_batch, load_prompts
+    from trl_r1.data import check_batch, first_of_each_type, load_prompts
     from trl_r1.rewards import build_rewards, probe_rewards
     from trl_r1.scripts.training import load_tokenizer, template_hashes, train_and_record, trainer_arguments
     from trl_r1.trainer import R1GRPOTrainer
@@ -30,9 +30,16 @@ def train(recipe: Recipe) -> None:
     recorder = StageRecorder.from_recipe("grpo", recipe, args.output_dir, script_args.stage_name)
     rewards = build_rewards(script_args.reward_funcs)
     tokenizer = load_tokenizer(recipe)
-    prompts = load_prompts(script_args, recipe.dataset_args, tokenizer, chat_template_kwargs=args.chat_template_kwargs)
+    prompts = load_prompts(
+        script_args,
+        recipe.dataset_args,
+        tokenizer,
+        chat_template_kwargs=args.chat_template_kwargs,
+        rewards=rewards,
+    )
     check_batch(len(prompts.dataset), args.generation_batch_size // args.num_generations, "prompts a rollout")
-    probe_rewards(rewards, prompts.dataset[0])
+    for row in first_of_each_type(prompts.dataset):
+        probe_rewards(rewards, row)
     functions: list[Any] = list(rewards)  # TRL's annotation knows no asynchronous rewards
     trainer = R1GRPOTrainer(
         reward_funcs=functions, train_dataset=prompts.dataset, **trainer_arguments(recipe, tokenizer)
@@ -45,7 +52,7 @@ def train(recipe: Recipe) -> None:
     ]
     recorder.parents = [
         describe_parent(str(reward.parameters["model_name_or_path"]), role="reward_model")
-        for reward in rewards
+        for reward in (leaf for reward in rewards for leaf in reward.leaves())
         if reward.loads_model and "model_name_or_path" in reward.parameters
     ]
     recorder.template = template_hashes(recipe, tokenizer)
