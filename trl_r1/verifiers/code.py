@@ -29,6 +29,7 @@ from trl_r1.verifiers.verdict import Judgement, Verdict
 
 BATCH_DEADLINE_SECONDS = 300.0  # well under any process group's timeout
 CACHE_SIZE = 50_000
+MAX_REASON_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +251,8 @@ def _sum_up(results: Sequence[Result], total: int, seconds: float) -> CodeJudgem
     index = next((index for index, result in enumerate(results) if result.passed is False), len(results) - 1)
     result = results[index]
     verdict = Verdict.UNDECIDABLE if result.passed is None else Verdict.WRONG
-    reason = f"test {index + 1} of {total}: {result.reason}"
+    what = " ".join(result.reason.split())[:MAX_REASON_CHARS]  # a program chooses the names of its exceptions
+    reason = f"test {index + 1} of {total}: {what}"
     return CodeJudgement(verdict, reason, result.decided_by, passed, total, index, seconds)
 
 

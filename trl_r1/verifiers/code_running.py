@@ -238,6 +238,7 @@ class _GoBetween:
         self._process, self._clock = process, clock
         self._calls = 0
         self._verdict: Result | None = None  # decided already: the program broke a limit or returned no data
+        self._raised = ""  # what its last call raised
         self.seconds = 0.0
 
     def __call__(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Outcome:
@@ -257,6 +258,7 @@ class _GoBetween:
             elif outcome.value[0] == "opaque":
                 self._verdict = Result(False, _describe(*outcome.value[:2]))
             else:
+                self._raised = _describe(*outcome.value[:2]) if outcome.value[0] == "raise" else ""
                 return outcome
         return Outcome(failure="exception", exception="RuntimeError", detail="the program is not there any more")
 
@@ -272,9 +274,10 @@ class _GoBetween:
         if outcome.failure is None:
             return Result(None, f"the tests cannot be run: {outcome.value}", "fault") if outcome.value else PASSED
         if outcome.failure == "exception":
-            # Not its message, which may tell what was expected.
-            failed = outcome.exception == "AssertionError"
-            return Result(False, "an assertion fails" if failed else f"the test ends in {outcome.exception}")
+            # Never the message of the test's own exception, which may tell what was expected.
+            if outcome.exception == "AssertionError":
+                return Result(False, "an assertion fails")
+            return Result(False, self._raised or f"the test cannot use its result ({outcome.exception})")
         return Result(False, f"its results are too much for the test: {outcome.detail}", "overrun")
 
 

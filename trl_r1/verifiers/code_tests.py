@@ -225,7 +225,7 @@ def _from_check(row: Mapping[str, Any]) -> AssertTests:
     bound = _bound_names(tree)
     if "check" not in bound:
         raise DataError("tests: test defines no check(candidate)")
-    _check_arguments(tree, {name, "candidate"})
+    _check_arguments([tree], {name, "candidate"})
     given, stub = _split_stub(row.get("prompt"), name)
     known = bound | _bound_names(_parse(given, "prompt")) | _BUILTINS | {name}
     if "*" not in known and (unknown := [used for used in _used_names(tree) if used not in known]):
@@ -266,10 +266,11 @@ def _from_asserts(row: Mapping[str, Any]) -> AssertTests:
     return AssertTests(names, checks, setup)
 
 
-def _check_arguments(tree: ast.Module, names: set[str]) -> None:
+def _check_arguments(trees: Sequence[ast.Module], names: set[str]) -> None:
     """Refuse tests that pass a function to the program."""
-    functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-    for node in ast.walk(tree):
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    for node in nodes:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
             for value in (*node.args, *(keyword.value for keyword in node.keywords)):
                 if isinstance(value, ast.Lambda) or (isinstance(value, ast.Name) and value.id in functions):
