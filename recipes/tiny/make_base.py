@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -77,10 +77,19 @@ class Corpus(Dataset[dict[str, torch.Tensor]]):
         num_batches (`int`): Number of batches, one a training step.
         batch_size (`int`): Documents in a batch.
         seed (`int`): Seed of the documents and of their order.
+        sample (`Callable`, *optional*): Draws a document: its prompt and what follows. By default this world's.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, num_batches: int, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        num_batches: int,
+        batch_size: int,
+        seed: int,
+        sample: Callable[[random.Random], tuple[str, str]] = sample_document,
+    ) -> None:
         self.tokenizer = tokenizer
+        self.sample = sample
         rng = random.Random(seed)
         batches = self._draw_batches(rng, batch_size)
         self.batches = [next(batches) for _ in range(num_batches)]
@@ -104,7 +113,7 @@ class Corpus(Dataset[dict[str, torch.Tensor]]):
     def _draw_batches(self, rng: random.Random, batch_size: int) -> Iterator[list[tuple[list[int], int]]]:
         """Endless batches of documents of like length, in random order within a stretch of the corpus."""
         while True:
-            texts = [sample_document(rng) for _ in range(batch_size * BATCHES_SORTED_TOGETHER)]
+            texts = [self.sample(rng) for _ in range(batch_size * BATCHES_SORTED_TOGETHER)]
             documents = sorted(self._encode(texts), key=lambda document: len(document[0]))
             starts = list(range(0, len(documents), batch_size))
             rng.shuffle(starts)
@@ -125,24 +134,28 @@ def take_batch(batches: list[dict[str, Any]]) -> dict[str, Any]:
     return batches[0]
 
 
-def main() -> None:
-    """Pre-trains and saves a checkpoint that loads with `AutoModelForCausalLM` and `AutoTokenizer`."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output_dir", required=True, help="folder of the checkpoint")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the initial weights and of the corpus")
-    parser.add_argument("--size", choices=sorted(SIZES), default="teacher", help="which model to make")
-    parser.add_argument("--max_steps", type=int, help="training steps; by default what the size needs")
-    parser.add_argument("--batch_size", type=int, default=32, help="documents a step")
-    arguments = parser.parse_args()
-    configure_logging()
-    size = SIZES[arguments.size]
-    steps = arguments.max_steps or size.max_steps
-    set_seed(arguments.seed)
-    tokenizer = build_tokenizer(load_template("r1"))
-    model = make_model(tokenizer, size)
+def pretrain(
+    tokenizer: PreTrainedTokenizerFast,
+    size: Size,
+    output_dir: str,
+    seed: int,
+    batch_size: int = 32,
+    sample: Callable[[random.Random], tuple[str, str]] = sample_document,
+) -> None:
+    """Pre-trains a model of one size and saves a checkpoint that loads with `AutoModelForCausalLM`.
+
+    Args:
+        tokenizer ([`~transformers.PreTrainedTokenizerFast`]): Tokenizer of the world, saved with it.
+        size ([`Size`]): Shape of the model, steps and learning rate.
+        output_dir (`str`): Folder of the checkpoint.
+        seed (`int`): Seed of the initial weights and of the corpus.
+        batch_size (`int`, *optional*, defaults to `32`): Documents a step.
+        sample (`Callable`, *optional*): Draws a document, as for [`Corpus`].
+    """
+    set_seed(seed)
     training_arguments = TrainingArguments(
-        output_dir=arguments.output_dir,
-        max_steps=steps,
+        output_dir=output_dir,
+        max_steps=size.max_steps,
         per_device_train_batch_size=1,
         learning_rate=size.learning_rate,
         lr_scheduler_type="linear",
@@ -155,18 +168,34 @@ def main() -> None:
         save_total_limit=2,
         report_to="none",
         use_cpu=True,
-        seed=arguments.seed,
+        seed=seed,
     )
     trainer = Trainer(
-        model=model,
+        model=make_model(tokenizer, size),
         args=training_arguments,
-        train_dataset=Corpus(tokenizer, steps, arguments.batch_size, arguments.seed),
+        train_dataset=Corpus(tokenizer, size.max_steps, batch_size, seed, sample),
         data_collator=take_batch,
         processing_class=tokenizer,
         callbacks=[ProgressFileCallback()],
     )
     train_or_resume(trainer)
     trainer.save_model()
+
+
+def main() -> None:
+    """Pre-trains and saves the checkpoint."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output_dir", required=True, help="folder of the checkpoint")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the initial weights and of the corpus")
+    parser.add_argument("--size", choices=sorted(SIZES), default="teacher", help="which model to make")
+    parser.add_argument("--max_steps", type=int, help="training steps; by default what the size needs")
+    parser.add_argument("--batch_size", type=int, default=32, help="documents a step")
+    arguments = parser.parse_args()
+    configure_logging()
+    size = SIZES[arguments.size]
+    size = replace(size, max_steps=arguments.max_steps or size.max_steps)
+    tokenizer = build_tokenizer(load_template("r1"))
+    pretrain(tokenizer, size, arguments.output_dir, arguments.seed, arguments.batch_size)
 
 
 if __name__ == "__main__":

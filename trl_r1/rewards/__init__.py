@@ -8,6 +8,7 @@ from trl_r1.rewards.isolation import ErrorBudget
 from trl_r1.rewards.language import LanguageConsistencyReward, get_language_consistency_reward
 from trl_r1.rewards.preference import PreferenceReward, get_preference_reward
 from trl_r1.rewards.registry import build_rewards, check_reward_specs, ensure_checked, probe_rewards, reward_names
+from trl_r1.rewards.repair import RepairReward, get_repair_reward
 from trl_r1.rewards.routing import RoutedReward, get_routed_reward
 from trl_r1.rewards.words import count_words, detect_language, is_mixed
 
@@ -19,6 +20,7 @@ __all__ = [
     "ErrorBudget",
     "LanguageConsistencyReward",
     "PreferenceReward",
+    "RepairReward",
     "RoutedReward",
     "accuracy_reward",
     "build_rewards",
@@ -30,6 +32,7 @@ __all__ = [
     "get_choice_reward",
     "get_language_consistency_reward",
     "get_preference_reward",
+    "get_repair_reward",
     "get_routed_reward",
     "is_mixed",
     "probe_rewards",
