@@ -1,7 +1,8 @@
 """The process in which computer algebra runs: a nursery that has imported it, and forks a worker in a millisecond.
 
-Run as a file by [`~trl_r1.verifiers.worker_pool.WorkerPool`], never imported by the package, and importing nothing of
-it: neither the user's main script nor torch is loaded here, and a worker that is killed takes nothing with it.
+Run as a file by [`~trl_r1.verifiers.worker_pool.WorkerPool`] (other workers import its nursery), and importing nothing
+of the package: neither the user's main script nor torch is loaded here, and a worker that is killed takes nothing with
+it.
 
 A worker answers one request at a time, JSON in and out. It says when the gold answer is parsed, so that whoever kills
 it knows whose fault the overrun was.
@@ -17,6 +18,7 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from functools import lru_cache
 from multiprocessing.connection import Connection
 from typing import Any
@@ -26,8 +28,10 @@ MEMORY_BYTES = 2 * 1024**3
 RELATIVE_TOLERANCE = 1e-6
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
+Answer = Callable[[dict[str, Any], Connection], dict[str, Any]]
 
-def serve(connection: Connection) -> None:
+
+def serve(connection: Connection, answer: Answer) -> None:
     """Answer requests until the other side closes the connection."""
     while True:
         try:
@@ -37,7 +41,7 @@ def serve(connection: Connection) -> None:
         # SIGPROF's default action ends the process from the kernel, even inside one long big-integer operation. It
         # counts processor time, so a busy machine does not turn a right answer into an overrun.
         signal.setitimer(signal.ITIMER_PROF, request["cpu_seconds"])
-        reply = _answer(request, connection)
+        reply = answer(request, connection)
         signal.setitimer(signal.ITIMER_PROF, 0)
         connection.send_bytes(json.dumps(reply).encode())
 
@@ -92,12 +96,22 @@ def numbers_differ(left: Any, right: Any) -> bool:
     return min(gaps) > 100 * RELATIVE_TOLERANCE * scale if scale else False
 
 
-def run_nursery(control: socket.socket) -> None:
-    """Fork workers on request and report how they ended, until the other side closes the connection."""
+def run_nursery(control: socket.socket, answer: Answer, warm_up: Callable[[], None]) -> None:
+    """
+    Fork workers on request and report how they ended, until the other side closes the connection.
+
+    Args:
+        control (`socket.socket`):
+            Connection to the pool.
+        answer (`Callable`):
+            What a worker does: gets a request and its connection, for reports of progress, and gives the reply.
+        warm_up (`Callable`):
+            Loads what the first request would load, once for all workers.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the trainer decides what it means
     logging.disable(logging.CRITICAL)  # Math-Verify warns that it has no time limit: here it has one
     children: set[int] = set()
-    _warm_up()
+    warm_up()
     control.sendall(b'{"ready": true}\n')
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, 4096, 1)
@@ -105,7 +119,7 @@ def run_nursery(control: socket.socket) -> None:
             break
         request = json.loads(message)
         if request["operation"] == "fork":
-            pid = _fork_worker(control, descriptors[0])
+            pid = _fork_worker(control, descriptors[0], answer)
             children.add(pid)
             control.sendall(json.dumps({"pid": pid}).encode() + b"\n")
         else:
@@ -125,7 +139,7 @@ def _warm_up() -> None:
         raise RuntimeError("math-verify does not find an expression equal to itself")
 
 
-def _fork_worker(control: socket.socket, descriptor: int) -> int:
+def _fork_worker(control: socket.socket, descriptor: int, answer: Answer) -> int:
     nursery = os.getpid()
     pid = os.fork()
     if pid:
@@ -137,7 +151,7 @@ def _fork_worker(control: socket.socket, descriptor: int) -> int:
         _die_with(nursery)
         _limit(resource.RLIMIT_AS, MEMORY_BYTES)
         _limit(resource.RLIMIT_CORE, 0)
-        serve(Connection(descriptor))
+        serve(Connection(descriptor), answer)
         code = 0
     finally:
         os._exit(code)  # never back into the nursery's loop
@@ -165,4 +179,4 @@ def _die_with(parent: int) -> None:
 if __name__ == "__main__":
     sys.path[:] = json.loads(sys.argv[2])
     sys.setrecursionlimit(3000)
-    run_nursery(socket.socket(fileno=int(sys.argv[1])))
+    run_nursery(socket.socket(fileno=int(sys.argv[1])), _answer, _warm_up)
