@@ -5,6 +5,7 @@ from trl_r1.rewards.checked import AsyncCheckedReward, CheckedReward
 from trl_r1.rewards.choice import ChoiceReward, get_choice_reward
 from trl_r1.rewards.format import format_reward
 from trl_r1.rewards.isolation import ErrorBudget
+from trl_r1.rewards.json_schema import JsonSchemaReward, get_json_schema_reward
 from trl_r1.rewards.language import LanguageConsistencyReward, get_language_consistency_reward
 from trl_r1.rewards.preference import PreferenceReward, get_preference_reward
 from trl_r1.rewards.registry import build_rewards, check_reward_specs, ensure_checked, probe_rewards, reward_names
@@ -18,6 +19,7 @@ __all__ = [
     "CheckedReward",
     "ChoiceReward",
     "ErrorBudget",
+    "JsonSchemaReward",
     "LanguageConsistencyReward",
     "PreferenceReward",
     "RepairReward",
@@ -30,6 +32,7 @@ __all__ = [
     "ensure_checked",
     "format_reward",
     "get_choice_reward",
+    "get_json_schema_reward",
     "get_language_consistency_reward",
     "get_preference_reward",
     "get_repair_reward",
