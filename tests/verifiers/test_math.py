@@ -22,13 +22,13 @@ CASES = [
     (r"$50\%$", r"\boxed{5}", WRONG, "exact"),
     ("$[0,1)$", r"\boxed{[0,1)}", CORRECT, "normalised"),
     ("$(0,1)$", r"\boxed{[0,1]}", WRONG, None),
-    (r"$(0,\infty)$", r"\boxed{x>0}", CORRECT, "worker"),
+    (r"$(0,\infty)$", r"\boxed{x>0}", CORRECT, "exact"),
     ("$12$", r"\boxed{12\text{ cm}}", CORRECT, "exact"),
     (r"$12\text{ cm}$", r"\boxed{12}", CORRECT, "exact"),
     (r"$12\text{ cm}$", r"\boxed{12\text{ km}}", WRONG, "exact"),
     (r"$12\text{ miles}$", r"\boxed{12 \text{mile}}", CORRECT, "exact"),
     ("$1234567$", r"\boxed{1,234,567}", CORRECT, "exact"),
-    ("$1234567$", r"\boxed{1{,}234{,}567}", CORRECT, "exact"),
+    ("$1234567$", r"\boxed{1{,}234{,}567}", CORRECT, "normalised"),
     ("$1234567$", r"\boxed{1\,234\,567}", CORRECT, "normalised"),
     ("$3.5$", r"\boxed{3,5}", WRONG, "exact"),
     (r"$\frac12$", r"\boxed{\dfrac{1}{2}}", CORRECT, "normalised"),
@@ -41,9 +41,9 @@ CASES = [
     ("21/2", r"\boxed{2 1/2}", WRONG, "exact"),
     ("$7$", "", WRONG, "extraction"),
     ("$7$", r"\boxed{}", WRONG, "extraction"),
-    ("$7$", "The answer is 7.", WRONG, "extraction"),  # read the box only
+    ("$7$", "The answer is 7.", CORRECT, "normalised"),  # one plain final statement
     ("$7$", "I have 7 apples but I do not know", WRONG, "extraction"),
-    ("$3$", "The answer is 3 or 4", WRONG, "extraction"),
+    ("$3$", "The answer is 3 or 4", WRONG, "exact"),
     ("$3$", "3 or 4", WRONG, "exact"),
     ("$3$", r"\boxed{3 \text{ or } 4}", WRONG, "exact"),
     (r"$\{1,2\}$", r"\boxed{\{2,1\}}", CORRECT, "exact"),
@@ -54,9 +54,9 @@ CASES = [
     ("$5$", r"\boxed{x=5}", CORRECT, "normalised"),
     ("$5$", r"\boxed{x=6}", WRONG, "exact"),
     ("$x=5$", r"\boxed{y=5}", WRONG, None),
-    ("$x^2-1$", r"\boxed{(x-1)(x+1)}", CORRECT, "worker"),
-    (r"$\sqrt{8}$", r"\boxed{2\sqrt2}", CORRECT, "worker"),
-    (r"$\pi$", r"\boxed{3.14159}", WRONG, "worker"),
+    ("$x^2-1$", r"\boxed{(x-1)(x+1)}", CORRECT, "exact"),
+    (r"$\sqrt{8}$", r"\boxed{2\sqrt2}", CORRECT, "exact"),
+    (r"$\pi$", r"\boxed{3.14159}", WRONG, "exact"),
     (r"$\begin{pmatrix}1&2\end{pmatrix}$", r"\boxed{\begin{pmatrix}1&2\end{pmatrix}}", CORRECT, "normalised"),
     (r"$\text{B}$", r"\boxed{\text{B}}", CORRECT, "normalised"),
     (r"$\text{B}$", r"\boxed{B}", CORRECT, "normalised"),
@@ -68,7 +68,7 @@ CASES = [
     ("$-3$", r"\boxed{3}", WRONG, "exact"),
     ("$3$", r"\boxed{-3}", WRONG, "exact"),
     ("$-3$", r"\boxed{−3}", CORRECT, "normalised"),
-    ("$18$", r"\boxed{\$18}", CORRECT, "normalised"),
+    ("$18$", r"\boxed{\$18}", CORRECT, "exact"),
     ("18", r"\boxed{18}", CORRECT, "normalised"),
     (r"\frac{1}{2}", r"\boxed{\frac12}", CORRECT, "normalised"),
     (r"$30^\circ$", r"\boxed{30}", CORRECT, "exact"),
@@ -79,7 +79,7 @@ CASES = [
     ("$7$", r"\boxed{100000000!}", WRONG, "exact"),
     ("$7$", r"\boxed{\sum_{i=1}^{10^9} i^i}", WRONG, "overrun"),
     ("$7$", rf"\boxed{{{'9' * 300}}}", WRONG, "exact"),
-    ("$7$", rf"\boxed{{x{'9' * 300}}}", WRONG, "overrun"),
+    ("$7$", rf"\boxed{{x{'9' * 300}}}", WRONG, "exact"),
     ("$7$", "([" * 5000, WRONG, "extraction"),
     ("$7$", r"\boxed{" * 2000 + "7" + "}" * 2000, CORRECT, "normalised"),
     ("$7$", r"\boxed{" + r"\frac{1}{1+" * 800 + "1" + "}" * 801, WRONG, "extraction"),
@@ -88,7 +88,7 @@ CASES = [
     ("1/2004!", r"\boxed{\frac{1}{2004!}}", CORRECT, "exact"),
     ("2^-99", r"\boxed{2^{-98}}", WRONG, "exact"),
     ("2^-99", r"\boxed{2^{-99}}", CORRECT, "exact"),
-    (r"2^{-99}\pi", r"\boxed{2^{-98}\pi}", WRONG, "worker"),
+    (r"2^{-99}\pi", r"\boxed{2^{-98}\pi}", WRONG, "exact"),
     ("1331 and 1728", r"\boxed{1728}", WRONG, "exact"),
     ("1331 and 1728", r"\boxed{1728, 1331}", CORRECT, "exact"),
     ("12", r"\boxed{3 4}", WRONG, "exact"),
@@ -123,7 +123,8 @@ def test_verdict_and_step(gold, text, verdict, step):
 
 
 def test_batch_keeps_order_and_asks_the_worker_once_for_a_repeated_answer():
-    pairs = [(r"\boxed{a+b+2}", "b+a+2"), ("8", "7"), ("7", "7"), (r"\boxed{a+b+2}", "b+a+2")]
+    identity = (r"\boxed{\cos^2 b+\sin^2 b}", "1")
+    pairs = [identity, ("8", "7"), ("7", "7"), identity]
     before = verification_counts().get("cached", 0)
     assert [item.verdict for item in verify_math_batch(pairs)] == [CORRECT, WRONG, CORRECT, CORRECT]
     assert verification_counts().get("cached", 0) == before

@@ -2,10 +2,10 @@ r"""Does a completion answer a mathematical question rightly?
 
 Four steps, each only for what the one before could not settle:
 
-1. *extraction*: the last balanced `\boxed{}` of the text after the thoughts, or an answer that is a short value;
-2. *normalised*: the same characters once LaTeX's looks are removed; text that differs is wrong;
-3. *exact*: plain numbers, lists of them and numbers with units, in rational arithmetic;
-4. *worker*: Math-Verify, in a process that is killed when it overruns.
+1. *extraction*: the last `\boxed{}` of the text after the thoughts, or one plain final statement;
+2. *normalised*: the same characters once LaTeX's looks are removed; words that differ are wrong;
+3. *exact*: part by part, in exact arithmetic on numbers, radicals and formulas, with units, order and interval ends;
+4. *worker*: Math-Verify, on the single values that are left, in a process that is killed when it overruns.
 
 The first three take a fraction of a millisecond and never start a process. An answer that would make computer algebra
 run for ever is refused before it gets there.
@@ -13,22 +13,17 @@ run for ever is refused before it gets there.
 
 from __future__ import annotations
 
-import re
 import threading
+import time
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trl_r1.verifiers.comparison import comparable_without_algebra, could_run_for_ever, exactly_equal, same_spelling
-from trl_r1.verifiers.normalise import (
-    MAX_ANSWER_CHARS,
-    clean,
-    extract_answer,
-    is_prose,
-    is_words,
-    last_box,
-    strip_delimiters,
-)
+from trl_r1.verifiers.comparison import compare, could_run_for_ever, same_spelling, to_latex
+from trl_r1.verifiers.extraction import MAX_ANSWER_CHARS, extract_answer, is_prose, last_box
+from trl_r1.verifiers.normalise import clean, is_words
+from trl_r1.verifiers.typed import Pair, is_written_out, values_to_parse
 from trl_r1.verifiers.verdict import Judgement, Verdict
 from trl_r1.verifiers.worker_pool import Reply, WorkerPool
 
@@ -38,31 +33,50 @@ BATCH_DEADLINE_SECONDS = 120.0  # well under any process group's timeout
 CACHE_SIZE = 50_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A comparison that needs computer algebra."""
+
+    gold: str  # cleaned
+    answer: str  # cleaned
+    pending: tuple[Pair, ...]
+    require_value: bool
+
+    @property
+    def key(self) -> tuple[str, str, bool]:
+        return self.gold, self.answer, self.require_value
+
+
 class _Cache:
     """Judgements on (gold, answer) that cost a worker's time, the oldest dropped first."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._lock = threading.Lock()
-        self._judgements: OrderedDict[tuple[str, str], Judgement] = OrderedDict()
+        self._judgements: OrderedDict[tuple[str, str, bool], Judgement] = OrderedDict()
 
-    def get(self, pair: tuple[str, str]) -> Judgement | None:
+    def get(self, comparison: _Open) -> Judgement | None:
         with self._lock:
-            return self._judgements.get(pair)
+            return self._judgements.get(comparison.key)
 
-    def put(self, pair: tuple[str, str], judgement: Judgement) -> None:
+    def put(self, comparison: _Open, judgement: Judgement) -> None:
         with self._lock:
-            self._judgements[pair] = judgement
+            self._judgements[comparison.key] = judgement
             if len(self._judgements) > self._size:
                 self._judgements.popitem(last=False)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._judgements.clear()
 
 
 _pool = WorkerPool(Path(__file__).with_name("math_worker.py"))
 _cache = _Cache(CACHE_SIZE)
 _counts: Counter[str] = Counter()
+_slowest: tuple[float, str] = (0.0, "")
 
 
-def verify_math(completion_or_answer: str, gold: str) -> Judgement:
+def verify_math(completion_or_answer: str, gold: str, require_value: bool = False) -> Judgement:
     r"""
     Compare one answer with the gold answer.
 
@@ -72,6 +86,9 @@ def verify_math(completion_or_answer: str, gold: str) -> Judgement:
             itself, boxed or not.
         gold (`str`):
             The right answer: a value, with or without `$`, a text with a `\boxed{}`, or one ending in `#### value`.
+        require_value (`bool`, *optional*, defaults to `False`):
+            Whether an answer that equals the gold answer, but restates the question (`17*23+5`, `2^{10}`), is wrong.
+            [`~trl_r1.verifiers.typed.is_written_out`] says what a value is.
 
     Returns:
         [`Judgement`]: never raises. An overrun that the answer caused is `WRONG`; `UNDECIDABLE` means that the gold
@@ -84,13 +101,14 @@ def verify_math(completion_or_answer: str, gold: str) -> Judgement:
     <Verdict.CORRECT: 'correct'>
     ```
     """
-    return verify_math_batch([(completion_or_answer, gold)])[0]
+    return verify_math_batch([(completion_or_answer, gold)], require_value=require_value)[0]
 
 
 def verify_math_batch(
     pairs: Sequence[tuple[str, str]],
     deadline: float = BATCH_DEADLINE_SECONDS,
     cpu_seconds: float = ANSWER_CPU_SECONDS,
+    require_value: bool = False,
 ) -> list[Judgement]:
     """
     Compare many answers with their gold answers.
@@ -99,26 +117,33 @@ def verify_math_batch(
         pairs (`Sequence[tuple[str, str]]`):
             Completion or answer, and gold answer, as [`verify_math`] takes them.
         deadline (`float`, *optional*, defaults to `120.0`):
-            Seconds for the whole batch. Answers not compared by then are `UNDECIDABLE`.
+            Seconds for the whole batch. Answers not compared by then are `UNDECIDABLE`; endless ones have their turn
+            after all others.
         cpu_seconds (`float`, *optional*, defaults to `1.0`):
             Processor time computer algebra may spend on one answer.
+        require_value (`bool`, *optional*, defaults to `False`):
+            See [`verify_math`].
 
     Returns:
         `list[Judgement]`: in the order of `pairs`.
     """
-    judged: list[Judgement | tuple[str, str]] = [_judge_here(answer, gold) for answer, gold in pairs]
-    open_pairs = list(dict.fromkeys(item for item in judged if isinstance(item, tuple)))
-    found = {pair: cached for pair in open_pairs if (cached := _cache.get(pair))}
-    _counts["cached"] += len(found)
-    asked = [pair for pair in open_pairs if pair not in found]
-    requests = [{"gold": _for_algebra(gold), "answer": _for_algebra(answer)} for gold, answer in asked]
-    replies = _pool.run(requests, cpu_seconds=cpu_seconds, deadline=deadline) if requests else []
-    for pair, reply in zip(asked, replies, strict=True):
-        found[pair] = _from_reply(reply, *pair)
-        if found[pair].verdict is not Verdict.UNDECIDABLE:
-            _cache.put(pair, found[pair])
-    judgements = [found[item] if isinstance(item, tuple) else item for item in judged]
-    _counts.update(judgement.decided_by for judgement in judgements)
+    stop = time.monotonic() + deadline
+    judged = [_judge_here(answer, gold, require_value) for answer, gold in pairs]
+    open_items = {item.key: item for item in judged if isinstance(item, _Open)}
+    found = {key: replace(hit, cached=True) for key, item in open_items.items() if (hit := _cache.get(item))}
+    asked = [item for key, item in open_items.items() if key not in found]
+    requests = [
+        {"pairs": [[to_latex(gold), to_latex(answer)] for gold, answer in item.pending]}
+        for item in sorted(asked, key=_expected_cost)
+    ]
+    left = max(stop - time.monotonic(), 0.0)
+    replies = _pool.run(requests, cpu_seconds=cpu_seconds, deadline=left) if requests else []
+    for item, reply in zip(sorted(asked, key=_expected_cost), replies, strict=True):
+        judgement = found[item.key] = replace(_from_reply(reply, item), seconds=reply.seconds)
+        if judgement.verdict is not Verdict.UNDECIDABLE:
+            _cache.put(item, judgement)
+    judgements = [found[item.key] if isinstance(item, _Open) else item for item in judged]
+    _count(judgements, found.values())
     return judgements
 
 
@@ -133,6 +158,26 @@ def verification_counts() -> dict[str, int]:
     return dict(_counts) | {"killed": _pool.killed}
 
 
+def slowest_verification() -> tuple[float, str]:
+    """
+    The comparison that took a worker longest in this process so far.
+
+    Returns:
+        `tuple[float, str]`: its wall time in seconds, and the reason given for its verdict, which quotes the answer;
+        `(0.0, "")` before any worker was asked.
+    """
+    return _slowest
+
+
+def _count(judgements: Sequence[Judgement], compared: Iterable[Judgement]) -> None:
+    global _slowest
+    _counts.update(judgement.decided_by for judgement in judgements)
+    for judgement in compared:
+        _counts["cached"] += judgement.cached
+        if not judgement.cached and judgement.seconds > _slowest[0]:
+            _slowest = (judgement.seconds, judgement.reason)
+
+
 def check_gold(gold: str | None) -> str | None:
     """Why a gold answer is unusable, or `None` when answers can be compared with it."""
     return check_golds([gold])[0]
@@ -144,7 +189,7 @@ def check_golds(golds: Sequence[str | None], deadline: float | None = None) -> l
 
     Args:
         golds (`Sequence[str | None]`):
-            Gold answers. Only those that are neither a number nor words need a worker process.
+            Gold answers. Only those that are neither words nor values that this package reads need a worker process.
         deadline (`float`, *optional*):
             Seconds for all of them; by default there is no limit.
 
@@ -152,19 +197,19 @@ def check_golds(golds: Sequence[str | None], deadline: float | None = None) -> l
         `list[str | None]`: for each, why it is unusable, or `None`.
     """
     reasons: list[str | None] = []
-    unsure: list[int] = []
+    unsure: dict[int, list[str]] = {}
     for index, gold in enumerate(golds):
         text = gold_answer(gold) if isinstance(gold, str) else ""
         reasons.append(_obvious_problem(gold, text))
-        if reasons[-1] is None and not comparable_without_algebra(clean(text)):
-            unsure.append(index)
-    texts = [gold_answer(str(golds[index])) for index in unsure]
-    requests = [{"gold": _for_algebra(text), "answer": None} for text in texts]
+        if reasons[-1] is None and not is_words(clean(text)) and (values := values_to_parse(clean(text))):
+            unsure[index] = values
+    requests = [{"pairs": [[to_latex(value), None] for value in values]} for values in unsure.values()]
     replies = _pool.run(requests, cpu_seconds=ANSWER_CPU_SECONDS, deadline=deadline) if requests else []
-    for index, text, reply in zip(unsure, texts, replies, strict=True):
-        if reply.failure == "overrun":
+    for index, reply in zip(unsure, replies, strict=True):
+        text = gold_answer(str(golds[index]))
+        if reply.failure == "overrun" or "overrun" in (reply.content or {}):
             reasons[index] = f"it takes too long to read: {_shorten(text)}"
-        elif reply.content is not None and reply.content["result"] != "usable_gold":
+        elif reply.content is not None and set(reply.content["results"]) != {"usable_gold"}:
             reasons[index] = f"not a mathematical expression: {_shorten(text)}"
     return reasons
 
@@ -189,8 +234,8 @@ def _obvious_problem(gold: object, text: str) -> str | None:
     return None
 
 
-def _judge_here(completion_or_answer: str, gold: str) -> Judgement | tuple[str, str]:
-    """A judgement without computer algebra, or the (gold, answer) that needs it."""
+def _judge_here(completion_or_answer: str, gold: str, require_value: bool) -> Judgement | _Open:
+    """A judgement without computer algebra, or what it is needed for."""
     gold_text = gold_answer(gold) if isinstance(gold, str) else ""
     problem = _obvious_problem(gold, gold_text)
     if problem:
@@ -203,39 +248,54 @@ def _judge_here(completion_or_answer: str, gold: str) -> Judgement | tuple[str, 
         return Judgement(Verdict.CORRECT, f"{_shorten(answer)} is the gold answer", "normalised")
     if not extracted.boxed and is_prose(answer):
         return Judgement(Verdict.WRONG, "no boxed answer, and the text is no single value", "extraction")
-    differs = f"{_shorten(answer)} is not {_shorten(gold_text)}"
-    if is_words(cleaned) or is_words(cleaned_gold):
-        return Judgement(Verdict.WRONG, differs, "normalised")
-    equal = exactly_equal(cleaned, cleaned_gold)
-    if equal is not None:
-        equals = f"{_shorten(answer)} equals {_shorten(gold_text)}"
-        return Judgement(Verdict.CORRECT if equal else Verdict.WRONG, equals if equal else differs, "exact")
-    if could_run_for_ever(cleaned):
-        return Judgement(Verdict.WRONG, f"refused: {_shorten(answer)} could take for ever to evaluate", "overrun")
-    return gold_text, answer
+    if not cleaned or is_words(cleaned) or is_words(cleaned_gold):
+        return _different(answer, gold_text, "normalised")
+    equal, pending = compare(cleaned, cleaned_gold)
+    if equal is None:
+        for gold_value, value in pending:
+            if could_run_for_ever(value, gold_value):
+                return Judgement(Verdict.WRONG, f"refused: {_shorten(answer)} is left to be evaluated", "overrun")
+        return _Open(cleaned_gold, cleaned, tuple(pending), require_value)
+    if not equal:
+        return _different(answer, gold_text, "exact")
+    return _equal(cleaned, cleaned_gold, require_value, "exact")
 
 
-def _for_algebra(text: str) -> str:
-    """An answer as Math-Verify reads it best: without delimiters, lists joined by commas."""
-    text = re.sub(r"\\text\s*\{\s*(?:and|or)\s*\}|(?<=[\s\d$])(?:and|or)(?=[\s\d$])", ",", strip_delimiters(text))
-    return text.replace("$", "")
+def _equal(answer: str, gold: str, require_value: bool, step: str) -> Judgement:
+    """The judgement on an answer that equals the gold answer."""
+    if require_value and not is_written_out(answer, gold):
+        return Judgement(Verdict.WRONG, f"{_shorten(answer)} equals {_shorten(gold)}, but is no value", step)
+    return Judgement(Verdict.CORRECT, f"{_shorten(answer)} equals {_shorten(gold)}", step)
 
 
-def _from_reply(reply: Reply, gold: str, answer: str) -> Judgement:
+def _different(answer: str, gold: str, step: str) -> Judgement:
+    return Judgement(Verdict.WRONG, f"{_shorten(answer)} is not {_shorten(gold)}", step)
+
+
+def _expected_cost(item: _Open) -> int:
+    """Short values first: they are seldom the endless ones."""
+    return sum(len(value) for _, value in item.pending)
+
+
+def _from_reply(reply: Reply, item: _Open) -> Judgement:
     """What a worker's reply means for the answer."""
-    if reply.failure == "overrun" or (reply.content or {}).get("result") == "overrun":
+    gold, answer = item.gold, item.answer
+    if reply.failure == "overrun" or "overrun" in (reply.content or {}):
         if reply.progress != "gold":
             return Judgement(Verdict.UNDECIDABLE, f"gold answer: {_shorten(gold)} takes too long to read", "fault")
         return Judgement(Verdict.WRONG, f"{_shorten(answer)} takes too long to evaluate", "overrun")
     if reply.content is None:
         return Judgement(Verdict.UNDECIDABLE, f"no comparison: the verifier process was {reply.failure}", "fault")
-    result = reply.content["result"]
-    if result == "unusable_gold":
+    results = reply.content["results"]
+    if "unusable_gold" in results:
         return Judgement(Verdict.UNDECIDABLE, f"gold answer: {_shorten(gold)} is no expression", "fault")
-    if result == "equal":
-        return Judgement(Verdict.CORRECT, f"{_shorten(answer)} equals {_shorten(gold)}", "worker")
-    what = "cannot be read" if result == "unparseable" else f"is not {_shorten(gold)}"
-    return Judgement(Verdict.WRONG, f"{_shorten(answer)} {what}", "worker")
+    known = {pair: result == "equal" for pair, result in zip(item.pending, results, strict=True)}
+    equal, _ = compare(answer, gold, known)
+    if equal:
+        return _equal(answer, gold, item.require_value, "worker")
+    if "unparseable" in results:
+        return Judgement(Verdict.WRONG, f"{_shorten(answer)} cannot be read", "worker")
+    return _different(answer, gold, "worker")
 
 
 def _shorten(text: str, limit: int = 40) -> str:

@@ -24,8 +24,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 
-MEMORY_BYTES = 2 * 1024**3
-RELATIVE_TOLERANCE = 1e-6
+MEMORY_BYTES = 1024**3
+DIGITS = 40
+RELATIVE_TOLERANCE = 1e-25  # two numbers that agree to it are one, when algebra says so too
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 Answer = Callable[[dict[str, Any], Connection], dict[str, Any]]
@@ -47,19 +48,31 @@ def serve(connection: Connection, answer: Answer) -> None:
 
 
 def _answer(request: dict[str, Any], connection: Connection) -> dict[str, Any]:
+    """
+    Compare the pairs of a request, `[[gold, answer], ...]`; an answer of `None` asks whether the gold can be read.
+
+    Returns:
+        `dict[str, Any]`: `results`, for each pair `"equal"`, `"different"`, `"unparseable"`, `"usable_gold"` or
+        `"unusable_gold"`; or `overrun` with the name of the limit that was met.
+    """
     try:
-        gold = parse_answer(request["gold"])
+        golds = [parse_answer(gold) for gold, _ in request["pairs"]]
         connection.send_bytes(json.dumps({"progress": "gold"}).encode())
-        if not gold:
-            return {"result": "unusable_gold"}
-        if request.get("answer") is None:
-            return {"result": "usable_gold"}
-        answer = parse_answer(request["answer"])
-        if not answer:
-            return {"result": "unparseable"}
-        return {"result": "equal" if answers_equal(gold, answer) else "different"}
+        answers = [answer for _, answer in request["pairs"]]
+        return {"results": [_compare(gold, answer) for gold, answer in zip(golds, answers, strict=True)]}
     except (MemoryError, RecursionError) as error:
-        return {"result": "overrun", "detail": type(error).__name__}
+        return {"overrun": type(error).__name__}
+
+
+def _compare(gold: tuple[Any, ...], text: str | None) -> str:
+    if not gold:
+        return "unusable_gold"
+    if text is None:
+        return "usable_gold"
+    answer = parse_answer(text)
+    if not answer:
+        return "unparseable"
+    return "equal" if answers_equal(gold, answer) else "different"
 
 
 @lru_cache(maxsize=4096)
@@ -74,7 +87,7 @@ def parse_answer(text: str) -> tuple[Any, ...]:
 
 
 def answers_equal(gold: tuple[Any, ...], answer: tuple[Any, ...]) -> bool:
-    """Math-Verify's verdict, but for two numbers that it takes as equal because both are near zero."""
+    """Math-Verify's verdict, but for numbers that it takes as equal because they are close, or both near zero."""
     from math_verify import verify
 
     equal = verify(list(gold), list(answer), allow_set_relation_comp=True, timeout_seconds=None)
@@ -82,18 +95,15 @@ def answers_equal(gold: tuple[Any, ...], answer: tuple[Any, ...]) -> bool:
 
 
 def numbers_differ(left: Any, right: Any) -> bool:
-    """Whether both are numbers and differ by more than a relative 1e-6, also when either is meant as percent."""
+    """Whether both are numbers and differ in their first 25 digits."""
     from sympy import Expr
 
     if not all(isinstance(side, Expr) and not side.free_symbols for side in (left, right)):
         return False
-    try:
-        values = [complex(side.evalf(30)) for side in (left, right)]
-    except (ArithmeticError, TypeError, ValueError):
+    gap, scale = (left - right).evalf(DIGITS), abs(left.evalf(DIGITS)) + abs(right.evalf(DIGITS))
+    if not gap.is_number or not scale.is_number or not scale.is_comparable:
         return False
-    scale = max(abs(value) for value in values)
-    gaps = [abs(values[0] * factor - values[1]) for factor in (1, 100, 0.01)]
-    return min(gaps) > 100 * RELATIVE_TOLERANCE * scale if scale else False
+    return bool(abs(gap) > RELATIVE_TOLERANCE * scale)
 
 
 def run_nursery(control: socket.socket, answer: Answer, warm_up: Callable[[], None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class Verdict(enum.Enum):
@@ -26,11 +26,27 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict and how it came about, for example `Judgement(Verdict.WRONG, "7 is not 8", "exact")`."""
+    """
+    A verdict and how it came about, for example `Judgement(Verdict.WRONG, "7 is not 8", "exact")`.
+
+    Args:
+        verdict ([`Verdict`]):
+            Right, wrong, or a fault of ours.
+        reason (`str`):
+            Why, in one line.
+        decided_by (`str`):
+            The step that decided: `"extraction"`, `"normalised"`, `"exact"`, `"worker"`, `"overrun"`, `"fault"`.
+        seconds (`float`, *optional*, defaults to `0.0`):
+            Wall time a worker process spent on it, 0 where none was asked.
+        cached (`bool`, *optional*, defaults to `False`):
+            Whether an earlier worker's finding was used.
+    """
 
     verdict: Verdict
     reason: str
-    decided_by: str  # the step that decided: "extraction", "normalised", "exact", "worker", "overrun", "fault"
+    decided_by: str
+    seconds: float = field(default=0.0, repr=False, compare=False)
+    cached: bool = field(default=False, repr=False, compare=False)
 
     @property
     def reward(self) -> float | None:

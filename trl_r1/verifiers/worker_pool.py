@@ -27,6 +27,8 @@ from typing import Any, Literal
 logger = logging.getLogger(__name__)
 
 START_SECONDS = 120.0  # an import from a slow network disk
+FIRST_TRY = 0.1  # share of the processor time a request may use before the others had their turn
+LEAST_SHARE = 0.25  # of it that a request must have had, for its overrun to be its own doing
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
 
 
@@ -47,19 +49,26 @@ class Reply:
             the request's doing), or `"starved"`, `"deadline"`, `"killed"`, `"unavailable"` (not its doing).
         progress (`str` or `None`):
             Last stage the worker reported before it ended.
+        seconds (`float`):
+            Wall time of the request, over all its tries.
     """
 
     content: dict[str, Any] | None
     failure: Literal["overrun", "starved", "deadline", "killed", "unavailable"] | None = None
     progress: str | None = None
+    seconds: float = 0.0
 
 
 @dataclass(slots=True)
 class _Task:
     index: int
     request: dict[str, Any]
-    attempts: int = 0
+    cpu_seconds: float
+    attempts: int = 0  # in which no budget ran out
+    tried: bool = False  # ... and a first try did run out of its budget
+    started: float = 0.0
     expires: float = 0.0
+    seconds: float = 0.0
     progress: str | None = None
 
 
@@ -97,7 +106,11 @@ class WorkerPool:
         self, requests: Sequence[dict[str, Any]], *, cpu_seconds: float, deadline: float | None = None
     ) -> list[Reply]:
         """
-        Answer requests, in their order. Blocks other threads that call it meanwhile.
+        Answer requests, in their order. Other threads that call it meanwhile wait for their turn.
+
+        Every request gets a tenth of its processor time first, and what it lacks when all had their turn. So endless
+        requests, however many, keep nobody waiting, and cost `1.1 * cpu_seconds` each at most. When time gets short
+        the second try is shorter too, by the same share for all.
 
         Args:
             requests (`Sequence[dict[str, Any]]`):
@@ -106,54 +119,66 @@ class WorkerPool:
                 Processor time each may use. A worker that cannot spend it within ten times as much wall time is
                 killed as `"starved"`.
             deadline (`float`, *optional*):
-                Seconds after which the rest is given up.
+                Seconds after which the rest is given up, the wait for one's turn included.
 
         Returns:
             `list[Reply]`: One a request.
         """
-        with self._lock:
+        stop = time.monotonic() + (deadline if deadline is not None else float("inf"))
+        if not self._lock.acquire(timeout=-1 if deadline is None else max(deadline, 0)):
+            return [Reply(None, "deadline") for _ in requests]
+        try:
             replies: list[Reply | None] = [None] * len(requests)
-            todo = deque(
-                _Task(index, request | {"cpu_seconds": cpu_seconds}) for index, request in enumerate(requests)
-            )
+            todo = deque(_Task(index, request, FIRST_TRY * cpu_seconds) for index, request in enumerate(requests))
             try:
                 self._start_workers(min(len(todo), self.size))
             except _NurseryError as error:
                 logger.warning("no verifier process: %s", error)
                 return [Reply(None, "unavailable") for _ in requests]
-            self._work_off(todo, replies, cpu_seconds, time.monotonic() + (deadline or float("inf")))
+            self._work_off(todo, replies, cpu_seconds, stop)
             return [reply or Reply(None, "unavailable") for reply in replies]
+        finally:
+            self._lock.release()
 
     def _work_off(self, todo: deque[_Task], replies: list[Reply | None], cpu_seconds: float, stop: float) -> None:
         busy: dict[_Worker, _Task] = {}
         while (todo or busy) and time.monotonic() < stop:
             while todo and self._idle:
                 worker, task = self._idle.pop(), todo.popleft()
+                if task.tried:
+                    share = 0.8 * (stop - time.monotonic()) * self.size / (len(todo) + len(busy) + 1)
+                    task.cpu_seconds = max(FIRST_TRY * cpu_seconds, min(cpu_seconds, share))
                 task.attempts += 1
                 task.progress = None
-                task.expires = time.monotonic() + 10 * cpu_seconds + 1
+                task.started = time.monotonic()
+                task.expires = task.started + 10 * task.cpu_seconds + 1
                 busy[worker] = task
-                _send(worker, task.request)
+                _send(worker, task.request | {"cpu_seconds": task.cpu_seconds})
             if not busy:
                 break  # no worker could be started
             soonest = min(stop, *(task.expires for task in busy.values()))
             ready = wait([worker.connection for worker in busy], max(0.0, min(soonest - time.monotonic(), 3600.0)))
             for worker in [worker for worker in busy if worker.connection in ready]:
-                self._read(worker, busy, todo, replies)
+                self._read(worker, busy, todo, replies, cpu_seconds)
             now = time.monotonic()
             for worker in [worker for worker, task in busy.items() if task.expires <= now < stop]:
                 task = busy.pop(worker)
                 self._kill(worker)
-                replies[task.index] = Reply(None, "starved", task.progress)
+                replies[task.index] = _reply(task, None, "starved")
             self._replace(len(busy), len(todo))
         for worker, task in busy.items():
             self._kill(worker)
-            replies[task.index] = Reply(None, "deadline", task.progress)
+            replies[task.index] = _reply(task, None, "deadline")
         for task in todo:
             replies[task.index] = Reply(None, "deadline" if time.monotonic() >= stop else "unavailable")
 
     def _read(
-        self, worker: _Worker, busy: dict[_Worker, _Task], todo: deque[_Task], replies: list[Reply | None]
+        self,
+        worker: _Worker,
+        busy: dict[_Worker, _Task],
+        todo: deque[_Task],
+        replies: list[Reply | None],
+        cpu_seconds: float,
     ) -> None:
         """Take one message of a worker, or note that it died."""
         task = busy[worker]
@@ -161,20 +186,38 @@ class WorkerPool:
             message = json.loads(worker.connection.recv_bytes())
         except (EOFError, OSError):
             del busy[worker]
-            ended_by = self._kill(worker)
-            if ended_by == signal.SIGPROF or (ended_by in _CRASHES and task.attempts > 1):
-                replies[task.index] = Reply(None, "overrun", task.progress)
-            elif task.attempts > 1:
-                replies[task.index] = Reply(None, "killed", task.progress)
-            else:
-                todo.appendleft(task)  # someone else may have killed it
+            self._bury(worker, task, todo, replies, cpu_seconds)
             return
         if "progress" in message:
             task.progress = message["progress"]
             return
         self._idle.append(worker)
         del busy[worker]
-        replies[task.index] = Reply(message, None, task.progress)
+        replies[task.index] = _reply(task, message)
+
+    def _bury(
+        self,
+        worker: _Worker,
+        task: _Task,
+        todo: deque[_Task],
+        replies: list[Reply | None],
+        cpu_seconds: float,
+    ) -> None:
+        """A worker died: try its request again where that may help."""
+        ended_by = self._kill(worker)
+        if ended_by == signal.SIGPROF:
+            if not task.tried:
+                task.tried = True
+                task.attempts -= 1
+                task.seconds += time.monotonic() - task.started
+                todo.append(task)
+                return
+            whole = task.cpu_seconds >= LEAST_SHARE * cpu_seconds
+            replies[task.index] = _reply(task, None, "overrun" if whole else "deadline")
+        elif task.attempts == 1:
+            todo.appendleft(task)  # someone else may have killed it
+        else:
+            replies[task.index] = _reply(task, None, "overrun" if ended_by in _CRASHES else "killed")
 
     def _replace(self, busy: int, waiting: int) -> None:
         try:
@@ -264,6 +307,14 @@ class WorkerPool:
         if self._nursery is not None:
             self._nursery.returncode = 0  # not this process's child
         self._nursery = None
+
+
+def _reply(
+    task: _Task,
+    content: dict[str, Any] | None,
+    failure: Literal["overrun", "starved", "deadline", "killed"] | None = None,
+) -> Reply:
+    return Reply(content, failure, task.progress, task.seconds + time.monotonic() - task.started)
 
 
 def _send(worker: _Worker, request: dict[str, Any]) -> None:

@@ -1,0 +1,447 @@
+r"""Compare two answers part by part, with exact values; what only computer algebra can compare is listed for it.
+
+Every part must agree: no credit for one root of two, for an interval with another end, or for `12 km` instead of
+`12 cm`. The rules, one place each: [`Comparison._quantities`] for units and percent, [`Comparison._equations`] for
+what may stand beside an equals sign, [`Comparison._groups`] for order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+
+from trl_r1.verifiers.exact import (
+    PI,
+    TooLargeError,
+    UndefinedError,
+    UnreadableError,
+    Value,
+    from_rational,
+    proportional,
+    same_value,
+)
+from trl_r1.verifiers.formula import Formula, read_formula
+from trl_r1.verifiers.normalise import is_words, plain
+from trl_r1.verifiers.numeric import numbers_differ
+from trl_r1.verifiers.readings import (
+    INFINITY,
+    Equation,
+    Group,
+    Inequality,
+    Leaf,
+    Matrix,
+    Reading,
+    is_name,
+    leaves,
+    readings,
+)
+from trl_r1.verifiers.units import Unit, split_unit
+
+
+MAX_UNORDERED = 40
+MAX_PENDING = 24
+
+_FOR_WORDS = re.compile(
+    r'["?:]|\\(?:l?dots|cdots|approx|sim|text|emptyset|infty|pmod|equiv|pm|mp)(?![A-Za-z])|\.\.|[-+]{2}|!='
+)
+_RESIDUE = re.compile(r"(?:.*\\equiv ?)?(?P<value>[^=]+?) ?\\pmod\{(?P<modulus>\d{1,30})\}")
+_RATIO = re.compile(r"[^:]+(?::[^:]+)+")
+_CLOCK = re.compile(r'\d{1,2}:\d\d(?::\d\d)?(?:\s?"?[ap]\.?m\.?"?)?', re.IGNORECASE)
+_BASED = re.compile(r"(?P<digits>[0-9A-Fa-f]+)_\{?(?P<base>\d{1,2})\}?")
+
+Pair = tuple[str, str]
+
+
+class Comparison:
+    """
+    One comparison of an answer with a gold answer.
+
+    Args:
+        known (`Mapping[tuple[str, str], bool]`, *optional*):
+            What computer algebra found about pairs of values that an earlier comparison left in `pending`.
+
+    Attributes:
+        pending (`list[tuple[str, str]]`): (gold, answer) values that only computer algebra can compare.
+    """
+
+    def __init__(self, known: Mapping[Pair, bool] | None = None) -> None:
+        self.known = known or {}
+        self.pending: list[Pair] = []
+
+    def equal(self, cleaned_gold: str, cleaned_answer: str) -> bool | None:
+        """Whether two cleaned answers are equal; `None` when that depends on what is `pending`."""
+        return _any(self._same(gold, answer) for gold in readings(cleaned_gold) for answer in readings(cleaned_answer))
+
+    def _same(self, gold: Reading, answer: Reading) -> bool | None:
+        if gold == answer and not isinstance(gold, Equation):
+            return True
+        if isinstance(gold, Group) and len(gold.items) == 1 and not gold.ordered:
+            return self._same(gold.items[0], answer)
+        if isinstance(answer, Group) and len(answer.items) == 1 and not answer.ordered:
+            return self._same(gold, answer.items[0])
+        if isinstance(gold, Equation) or isinstance(answer, Equation):
+            return self._equations(gold, answer)
+        match gold, answer:
+            case Leaf(), Leaf():
+                return self._values(gold.text, answer.text)
+            case Group(), Group():
+                return self._groups(gold, answer)
+            case Matrix(), Matrix():
+                return self._matrices(gold, answer)
+            case (Matrix(), Group()) | (Group(), Matrix()):
+                return self._vectors(gold, answer)
+            case Inequality(), Inequality():
+                return self._inequalities(gold, answer)
+        return False
+
+    def _groups(self, gold: Group, answer: Group) -> bool | None:
+        """Lists and sets in any order; tuples, and a list beside a tuple, in theirs; intervals with their ends."""
+        if len(gold.items) != len(answer.items) or "and" in (gold.kind, answer.kind):
+            return False
+        if gold.ordered or answer.ordered:
+            if "set" in (gold.kind, answer.kind):
+                return False
+            if gold.ordered and answer.ordered and len(gold.items) == 2:
+                if gold.kind != answer.kind or (gold.variable and answer.variable not in ("", gold.variable)):
+                    return False
+            elif not _names_in_order(gold, answer):
+                return False
+            return _all(self._same(*pair) for pair in zip(gold.items, answer.items, strict=True))
+        if not gold.items or len(gold.items) > MAX_UNORDERED:
+            return gold == answer
+        return self._in_any_order(gold, answer)
+
+    def _in_any_order(self, gold: Group, answer: Group) -> bool | None:
+        """Whether the items can be paired, each with an equal one."""
+        if len({_name_of(item) for item in gold.items}) > 1 and not all(_name_of(item) for item in answer.items):
+            return False  # `x=1, y=2`: an answer of two numbers does not say which is which
+        table = [[self._same(left, right) for right in answer.items] for left in gold.items]
+        if _matched([[cell is True for cell in row] for row in table]):
+            return True
+        return None if _matched([[cell is not False for cell in row] for row in table]) else False
+
+    def _matrices(self, gold: Matrix, answer: Matrix) -> bool | None:
+        if [len(row) for row in gold.rows] != [len(row) for row in answer.rows]:
+            return False
+        cells = zip(leaves(gold), leaves(answer), strict=True)
+        return _all(self._values(*pair) for pair in cells)
+
+    def _vectors(self, gold: Reading, answer: Reading) -> bool | None:
+        """A matrix of one row or column beside a tuple."""
+        matrix, group = (gold, answer) if isinstance(gold, Matrix) else (answer, gold)
+        assert isinstance(matrix, Matrix)
+        assert isinstance(group, Group)
+        thin = len(matrix.rows) == 1 or all(len(row) == 1 for row in matrix.rows)
+        texts = leaves(gold), leaves(answer)
+        if not thin or group.kind != "()" or len(texts[0]) != len(texts[1]):
+            return False
+        return _all(self._values(*pair) for pair in zip(*texts, strict=True))
+
+    def _equations(self, gold: Reading, answer: Reading) -> bool | None:
+        """
+        `x = 5` answers `5` and the other way round; all else beside an equals sign must be true of the value.
+
+        So `2+1 = 3` answers `3`, and `4 = 3` does not.
+        """
+        if isinstance(gold, Equation) and isinstance(answer, Equation):
+            return self._two_equations(gold, answer)
+        equation, other = (gold, answer) if isinstance(gold, Equation) else (answer, gold)
+        assert isinstance(equation, Equation)
+        (value,) = leaves(equation)
+        if isinstance(gold, Equation) and not is_name(gold.members[0]):
+            return False
+        beside = [member for member in equation.members if member != value and not is_name(member)]
+        found = [self._same(*((read, other) if equation is gold else (other, read))) for read in readings(value)]
+        return _all([_any(found), *(self._values(value, member) for member in beside)])
+
+    def _two_equations(self, gold: Equation, answer: Equation) -> bool | None:
+        names = gold.members[0], answer.members[0]
+        (gold_value,), (value,) = leaves(gold), leaves(answer)
+        if all(is_name(name) for name in names):
+            if plain(names[0]) != plain(names[1]) and not (names[0].startswith('"') or names[1].startswith('"')):
+                return False if _is_number(gold_value) else self._same_curve(gold, answer)
+            beside = [member for member in answer.members[1:-1] if not is_name(member)]
+            return _all(
+                [
+                    _any(self._same(left, right) for left in readings(gold_value) for right in readings(value)),
+                    *(self._values(value, member) for member in beside),
+                ]
+            )
+        if is_name(names[0]) and is_name(answer.members[-1]) and len(answer.members) == 2:
+            return names[0] == answer.members[-1] and self._values(gold_value, value)
+        if is_name(names[0]) and _is_number(gold_value):
+            return False  # `2x = 10` is not yet `x = 5`
+        return self._same_curve(gold, answer)
+
+    def _same_curve(self, gold: Equation, answer: Equation) -> bool:
+        """Whether the equations are the same but for a constant factor."""
+        if len(gold.members) != 2 or len(answer.members) != 2:
+            return False
+        try:
+            sides = [[read_formula(text).value for text in each.members] for each in (gold, answer)]
+            differences = [left - right for left, right in sides]
+        except (TooLargeError, UndefinedError, UnreadableError):
+            return gold == answer
+        return proportional(_numerator(differences[0]), _numerator(differences[1])) is not None
+
+    def _inequalities(self, gold: Inequality, answer: Inequality) -> bool:
+        if gold.operator != answer.operator:
+            return False
+        try:
+            differences = [read_formula(each.left).value - read_formula(each.right).value for each in (gold, answer)]
+        except (TooLargeError, UndefinedError, UnreadableError):
+            return False
+        factor = proportional(*differences)
+        return factor is not None and factor > 0
+
+    def _values(self, gold: str, answer: str) -> bool | None:
+        """Two single values."""
+        if plain(gold) == plain(answer):
+            return True
+        if is_words(gold) or is_words(answer) or INFINITY in gold or INFINITY in answer:
+            return False
+        if ":" in gold or ":" in answer:
+            return self._ratios(gold, answer)
+        if r"\pmod" in gold or r"\pmod" in answer:
+            return _same_residue(gold, answer)
+        if _BASED.fullmatch(gold) or _BASED.fullmatch(answer):
+            return _same_digits(gold, answer)
+        return self._quantities(gold, answer)
+
+    def _ratios(self, gold: str, answer: str) -> bool | None:
+        """`2:4` is `1:2`, and `1/2`; a time of day is compared by its spelling."""
+        if _CLOCK.fullmatch(gold) or not _RATIO.fullmatch(gold if ":" in gold else answer):
+            return False
+        parts = [side.split(":") if ":" in side else [side, "1"] for side in (gold, answer)]
+        if len(parts[0]) != len(parts[1]):
+            return False
+        try:
+            first, second = ([read_formula(part).value for part in side] for side in parts)
+            crossed = [(left * second[0], right * first[0]) for left, right in zip(first, second, strict=True)]
+        except (TooLargeError, UndefinedError, UnreadableError):
+            return False
+        nonzero = any(value.numerator for value in first) and any(value.numerator for value in second)
+        return nonzero and bool(first[0].numerator) and all(same_value(*pair) for pair in crossed)
+
+    def _quantities(self, gold: str, answer: str) -> bool | None:
+        """
+        Values with their units.
+
+        A missing unit is forgiven, another one is not, unless the quantities are equal (`100 cm` is `1 m`). A
+        percentage equals its fraction; beside a number of more than 1 it equals that number, whose sign is missing.
+        """
+        (gold_number, gold_unit), (number, unit) = split_unit(gold), split_unit(answer)
+        if gold_unit is None and unit is not None:
+            gold_number = _without_same_unit(gold_number, answer)
+        elif unit is None and gold_unit is not None:
+            number = _without_same_unit(number, gold)
+        if gold_unit == unit:
+            return self._numbers(gold_number, number)
+        if gold_unit is not None and unit is not None:
+            if gold_unit.dimensions != unit.dimensions:
+                return False
+            return _same_scaled(gold_number, gold_unit.factor, number, unit.factor)
+        given = gold_unit or unit
+        assert given is not None
+        if given.is_percent:
+            return self._percentage(gold_number, number, gold_is_percent=gold_unit is not None)
+        same = self._numbers(gold_number, number)
+        return _any([same, _same_angle(gold_number, number, given, gold_has_unit=gold_unit is not None)])
+
+    def _percentage(self, gold: str, answer: str, gold_is_percent: bool) -> bool | None:
+        hundredth = from_rational(Fraction(1, 100))
+        whole = from_rational(1)
+        if gold_is_percent:
+            return _any([self._numbers(gold, answer), _same_scaled(gold, hundredth, answer, whole)])
+        try:
+            number = read_formula(gold).value.rational
+        except (TooLargeError, UndefinedError, UnreadableError):
+            number = None
+        if number is None or abs(number) <= 1:
+            return _same_scaled(gold, whole, answer, hundredth)
+        return self._numbers(gold, answer)
+
+    def _numbers(self, gold: str, answer: str) -> bool | None:
+        """Two values without units: exactly, by their numbers, or by computer algebra."""
+        found = [_value(gold), _value(answer)]
+        if any(isinstance(value, UndefinedError) for value in found):
+            return False
+        if any(isinstance(value, TooLargeError) for value in found):
+            return False if any(isinstance(value, Value) for value in found) else None
+        if isinstance(found[0], Value) and isinstance(found[1], Value):
+            same = same_value(found[0], found[1])
+            if same is not None:
+                return same
+            if numbers_differ(found[0], found[1]):
+                return False
+        return self._ask(gold, answer)
+
+    def _ask(self, gold: str, answer: str) -> bool | None:
+        pair = gold, answer
+        if pair in self.known:
+            return self.known[pair]
+        if _FOR_WORDS.search(gold) or _FOR_WORDS.search(answer) or len(self.pending) >= MAX_PENDING:
+            return False  # algebra would drop the words, or not know them
+        if pair not in self.pending:
+            self.pending.append(pair)
+        return None
+
+
+def is_written_out(cleaned_answer: str, cleaned_gold: str) -> bool:
+    """
+    Whether an answer that equals the gold answer is a value, and no restatement of the question.
+
+    - Where all of the gold answer is plain numbers, so must the answer be: digits, a decimal, an irreducible fraction,
+      a mixed number or a percentage, perhaps times a power of ten.
+    - Elsewhere no operation may be left undone whose result is a rational number, as in `7+5`, `2^{10}`, `\\sqrt{16}`;
+      radicals, multiples of pi and formulas are values.
+    - Where the gold answer itself leaves such an operation, as `2^{100}` does, anything equal will do.
+    """
+    golds = [_formula(text) for reading in readings(cleaned_gold)[:1] for text in leaves(reading)]
+    if any(gold is None or (gold.reducible and not gold.literal) for gold in golds):
+        return True
+    all_plain = all(gold is not None and gold.literal for gold in golds)
+    for reading in readings(cleaned_answer):
+        answers = [_formula(text) for text in leaves(reading)]
+        if len(answers) == len(golds) and all(
+            answer is not None and (answer.literal or not (all_plain or answer.reducible)) for answer in answers
+        ):
+            return True
+    return False
+
+
+def values_to_parse(cleaned_gold: str) -> list[str]:
+    """The values of a gold answer that only computer algebra can read."""
+    unread = []
+    for text in leaves(readings(cleaned_gold)[0]):
+        number, _ = split_unit(text)
+        readable = isinstance(_value(number), Value | TooLargeError) or is_words(text) or INFINITY in text
+        if not readable and not _RATIO.fullmatch(text) and not _BASED.fullmatch(text) and r"\pmod" not in text:
+            unread.append(number)
+    return unread
+
+
+def _value(text: str) -> Value | Exception:
+    try:
+        return read_formula(text).value
+    except (TooLargeError, UndefinedError, UnreadableError) as error:
+        return error
+
+
+def _formula(text: str) -> Formula | None:
+    number, _ = split_unit(text)
+    try:
+        return read_formula(number)
+    except (TooLargeError, UndefinedError, UnreadableError):
+        return None
+
+
+def _is_number(text: str) -> bool:
+    found = _value(text)
+    return isinstance(found, Value) and not found.has_variable
+
+
+def _numerator(value: Value) -> Value:
+    return Value(value.numerator, from_rational(1).denominator)
+
+
+def _same_scaled(gold: str, gold_factor: Value, answer: str, factor: Value) -> bool:
+    left, right = _value(gold), _value(answer)
+    if not isinstance(left, Value) or not isinstance(right, Value):
+        return False
+    return same_value(left * gold_factor, right * factor) is True
+
+
+def _same_angle(gold: str, answer: str, unit: Unit, gold_has_unit: bool) -> bool:
+    """Whether one side is an angle in degrees and the other the same angle in radians, a multiple of pi."""
+    if not unit.is_angle or unit.factor.rational is not None:
+        return False
+    whole = from_rational(1)
+    bare = _value(answer if gold_has_unit else gold)
+    if not isinstance(bare, Value) or bare.generators != {PI} or not bare.numerator:
+        return False
+    factors = (unit.factor, whole) if gold_has_unit else (whole, unit.factor)
+    return _same_scaled(gold, factors[0], answer, factors[1])
+
+
+def _without_same_unit(bare: str, other: str) -> str:
+    """`12cm` beside `5"cm"` without its letters: a unit where the other side has that unit."""
+    match = re.fullmatch(r'[^"]*"([^"]+)".*', other)
+    unit = match.group(1) if match else ""
+    return bare.removesuffix(unit).strip() if unit and re.fullmatch(r".*[\d}] ?" + re.escape(unit), bare) else bare
+
+
+def _same_residue(gold: str, answer: str) -> bool:
+    """Residues of one modulus; a missing modulus is forgiven where the number is the same."""
+    matches = [_RESIDUE.fullmatch(side) for side in (gold, answer)]
+    texts = [match.group("value") if match else side for match, side in zip(matches, (gold, answer), strict=True)]
+    values = [_value(text) for text in texts]
+    numbers = [value.rational if isinstance(value, Value) else None for value in values]
+    if numbers[0] is None or numbers[1] is None:
+        return False
+    if matches[0] and matches[1]:
+        modulus = int(matches[0].group("modulus"))
+        same = modulus == int(matches[1].group("modulus"))
+        return same and modulus > 0 and (numbers[0] - numbers[1]) % modulus == 0
+    return numbers[0] == numbers[1]
+
+
+def _same_digits(gold: str, answer: str) -> bool:
+    """Numbers in a base: the gold answer's base, which may be left out; `10_2` answers `2` too."""
+    matches = [_BASED.fullmatch(side) for side in (gold, answer)]
+    digits = [match.group("digits") if match else side for match, side in zip(matches, (gold, answer), strict=True)]
+    if digits[0].lower().lstrip("0") == digits[1].lower().lstrip("0"):
+        return not (matches[0] and matches[1]) or matches[0].group("base") == matches[1].group("base")
+    if matches[0] or not matches[1]:
+        return False
+    base, number = int(matches[1].group("base")), _value(gold)
+    if not 2 <= base <= 36 or not isinstance(number, Value) or any(int(digit, 36) >= base for digit in digits[1]):
+        return False
+    return number.rational == int(digits[1], base)
+
+
+def _name_of(reading: Reading) -> str:
+    return reading.members[0] if isinstance(reading, Equation) and is_name(reading.members[0]) else ""
+
+
+def _names_in_order(*groups: Group) -> bool:
+    """Whether `x=1, y=2` beside a tuple names its parts in alphabetical order."""
+    names = [[name for item in group.items if (name := _name_of(item))] for group in groups]
+    return all(found == sorted(found) for found in names)
+
+
+def _matched(table: list[list[bool]]) -> bool:
+    """Whether each row can have a column of its own that is true (augmenting paths)."""
+    owner: dict[int, int] = {}
+
+    def place(row: int, seen: set[int]) -> bool:
+        for column, allowed in enumerate(table[row]):
+            if allowed and column not in seen:
+                seen.add(column)
+                if column not in owner or place(owner[column], seen):
+                    owner[column] = row
+                    return True
+        return False
+
+    return all(place(row, set()) for row in range(len(table)))
+
+
+def _all(found: Iterable[bool | None]) -> bool | None:
+    """Three-valued `all`."""
+    unknown = False
+    for each in found:
+        if each is False:
+            return False
+        unknown = unknown or each is None
+    return None if unknown else True
+
+
+def _any(found: Iterable[bool | None]) -> bool | None:
+    """Three-valued `any`."""
+    unknown = False
+    for each in found:
+        if each is True:
+            return True
+        unknown = unknown or each is None
+    return None if unknown else False
