@@ -17,7 +17,7 @@ from typing import Any
 from trl_r1.verifiers.cache import JudgementCache
 from trl_r1.verifiers.code import BATCH_DEADLINE_SECONDS, check_sandbox
 from trl_r1.verifiers.code_comparison import values_equal
-from trl_r1.verifiers.normalise import graded_text
+from trl_r1.verifiers.extraction import graded_text
 from trl_r1.verifiers.patches import PatchError, apply_patch
 from trl_r1.verifiers.repair_task import RepairTask, RepairTest, own_modules, python_files, tests_in_order
 from trl_r1.verifiers.sandbox import Isolation, Limits, Outcome, Sandbox, SandboxError, Session, shared_sandbox
