@@ -27,7 +27,8 @@ def test_a_reward_that_keeps_its_contract(reward_bench):
 
 
 def test_a_known_difference_can_be_left_out(reward_bench):
-    assert reward_bench("format_reward", without=["format/honest_one_line"], isolation="thread").left_out
+    report = reward_bench(short_reward, without=["contract/plain"], isolation="thread")
+    assert report.left_out == {"contract/plain": "left out on request"}
 """
 
 
@@ -41,8 +42,9 @@ def test_the_fixture_fails_with_the_table(users_session):
     users_session.assert_outcomes(passed=2, failed=1)
     shown = users_session.stdout.str()
     assert "false positive" in shown
-    assert "format/unopened" in shown
-    assert "never opened" in shown
+    assert "format/no_tags" in shown
+    assert "no thoughts" in shown
+    assert "more failures" in shown
     assert "Traceback" not in shown
 
 

@@ -38,14 +38,15 @@ def judge(reward: RewardFunction, case: Case, form: Form, renamed: Mapping[str, 
     """
     said: dict[str, Sequence[Any]] = {}
     arguments = batch_of(case.rows, form, renamed) | {"log_extra": said.__setitem__}
-    before = copy.deepcopy(_data(arguments))
+    before = _copy_of(arguments)
     begun = time.perf_counter()
     try:
         scores = _call(reward, arguments)
     except R1Error as error:  # the wrapper turns whatever a reward raises or returns into one
         return CaseResult(case, None, fault=str(error).splitlines()[0], seconds=time.perf_counter() - begun)
     seconds = time.perf_counter() - begun
-    fault = "" if _data(arguments) == before else "it changed its arguments, which other rewards share"
+    changed = any(arguments[name] != value for name, value in before.items())
+    fault = "it changed its arguments, which other rewards share" if changed else ""
     problems = tuple(
         RowProblem(index, problem, score)
         for index, (row, score) in enumerate(zip(case.rows, scores, strict=True))
@@ -110,8 +111,14 @@ def _call(reward: RewardFunction, arguments: dict[str, Any]) -> list[float | Non
     return asyncio.run(output) if inspect.isawaitable(output) else output  # type: ignore[arg-type]
 
 
-def _data(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in arguments.items() if isinstance(value, list)}
+def _copy_of(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The lists of a call, copied; token ids level by level, since a generic copy of them takes long."""
+    copied = {"completion_ids": [list(ids) for ids in arguments["completion_ids"]]}
+    return copied | {
+        name: copy.deepcopy(value)
+        for name, value in arguments.items()
+        if isinstance(value, list) and name != "completion_ids"
+    }
 
 
 def _as_messages(content: str | Sequence[Mapping[str, Any]], role: str) -> list[dict[str, Any]]:

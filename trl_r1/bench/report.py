@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 LONGEST_SHOWN = 60  # characters of a completion
+MOST_SHOWN = 40  # failures in a table; after those it is clear
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +122,12 @@ class BenchReport:
             table.add_column(heading, overflow="fold")
         table.add_column("completion", overflow="fold", ratio=2)
         table.add_column("why", overflow="fold", ratio=2)
-        for result in self.results:
-            if all_cases or not result.passed:
-                for cells, style in _lines(result):
-                    table.add_row(*(Text(cell) for cell in cells), style=style)
+        shown = self.results if all_cases else self.failures[:MOST_SHOWN]
+        for result in shown:
+            for cells, style in _lines(result):
+                table.add_row(*(Text(cell) for cell in cells), style=style)
+        if not all_cases and len(self.failures) > MOST_SHOWN:
+            table.caption = f"{len(self.failures) - MOST_SHOWN} more failures"
         return table
 
     def to_text(self, width: int = 160, all_cases: bool = False) -> str:

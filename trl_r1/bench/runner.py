@@ -10,7 +10,7 @@ from trl_r1.bench.calls import FORMS, Form, accepted_forms, judge, missing_colum
 from trl_r1.bench.case import TOLERANCE, Case, Row, Want
 from trl_r1.bench.kinds import cases_of, kind_of, why_unfit
 from trl_r1.bench.report import BenchReport, CaseResult
-from trl_r1.bench.workplace import Isolation, default_isolation, work_off
+from trl_r1.bench.workplace import START_SECONDS, Isolation, default_isolation, work_off
 from trl_r1.errors import R1Error
 from trl_r1.rewards.registry import RewardFunction, RewardSpec, build_reward
 
@@ -76,7 +76,8 @@ def run_bench(
     if not wanted:
         return BenchReport(built.name, kind, (), left_out)
     scaled = [_rescale(case, wrong, right) for case in wanted]
-    bench = _Bench(built, dict(columns or {}), seconds, isolation or default_isolation())
+    plain = next(case for case in cases_of(kind) if case.honest and not case.has_messages)
+    bench = _Bench(built, plain, dict(columns or {}), seconds, isolation or default_isolation())
     results = bench.run(scaled)
     return BenchReport(built.name, kind, tuple(results), left_out | bench.left_out)
 
@@ -84,8 +85,11 @@ def run_bench(
 class _Bench:
     """One reward on the bench."""
 
-    def __init__(self, reward: RewardFunction, renamed: dict[str, str], seconds: float, isolation: Isolation) -> None:
+    def __init__(
+        self, reward: RewardFunction, plain: Case, renamed: dict[str, str], seconds: float, isolation: Isolation
+    ) -> None:
         self.reward = reward
+        self.plain = plain  # a case that any reward of the kind takes: it shows how, and warms up
         self.renamed = renamed
         self.seconds = seconds
         self.isolation = isolation
@@ -94,33 +98,37 @@ class _Bench:
     def run(self, cases: Sequence[Case]) -> list[CaseResult]:
         import transformers  # noqa: F401  (once here, not in every process that is forked)
 
-        [(found, fault)] = work_off([partial(self._try_forms, cases)], self.seconds, self.isolation, 1)
+        [(found, fault)] = work_off([self._try_forms], _nothing, START_SECONDS + self.seconds, self.isolation, 1)
         forms, reason = found or ([], fault)
         if not forms:
-            return [CaseResult(cases[0], None, fault=f"takes no completion at all: {reason}")]
+            return [CaseResult(self.plain, None, fault=f"takes no completion at all: {reason}")]
         form: Form = FORMS[0] if FORMS[0] in forms else forms[0]
         fit = [case for case in cases if not case.has_messages or "messages" in forms]
         self.left_out |= {case.name: "the reward takes no messages" for case in cases if case not in fit}
-        results = self._judge_all(fit, form)
+        results = self._judge_all(fit, form, self.seconds)
         quick = [result for result in results if result.scores is not None and result.seconds < TOGETHER_SECONDS]
         together = [_together(group) for group in _by_columns(quick)]
         return results + self._judge_all(together, form, self.seconds + 2 * sum(result.seconds for result in quick))
 
-    def _judge_all(self, cases: Sequence[Case], form: Form, seconds: float | None = None) -> list[CaseResult]:
+    def _judge_all(self, cases: Sequence[Case], form: Form, seconds: float) -> list[CaseResult]:
         tasks = [partial(judge, self.reward, case, form, self.renamed) for case in cases]
-        outcomes = work_off(tasks, seconds or self.seconds, self.isolation, MOST_LOSSES)
+        warm_up = partial(judge, self.reward, self.plain, form, self.renamed)
+        outcomes = work_off(tasks, warm_up, seconds, self.isolation, MOST_LOSSES)
         return [
-            CaseResult(case, None, fault=fault, seconds=seconds or self.seconds) if fault else result
+            CaseResult(case, None, fault=fault, seconds=seconds) if fault else result
             for case, (result, fault) in zip(cases, outcomes, strict=True)
         ]
 
-    def _try_forms(self, cases: Sequence[Case]) -> tuple[list[Form], str]:
-        first = next((case for case in cases if case.honest and not case.has_messages), cases[0])
-        given = [self.renamed.get(name, name) for name in ("problem", *first.column_names)]
+    def _try_forms(self) -> tuple[list[Form], str]:
+        given = [self.renamed.get(name, name) for name in ("problem", *self.plain.column_names)]
         missing = missing_columns(self.reward, given)
         if missing:
             return [], f"it needs the column {missing[0]!r}; the cases have {', '.join(sorted(given))} (see `columns`)"
-        return accepted_forms(self.reward, first, self.renamed)
+        return accepted_forms(self.reward, self.plain, self.renamed)
+
+
+def _nothing() -> None:
+    """No warm-up."""
 
 
 def _select(cases: list[Case], reward: RewardFunction, without: set[str]) -> tuple[list[Case], dict[str, str]]:

@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol
 
 
 Isolation = Literal["process", "thread"]
-START_SECONDS = 180.0  # for the first task: libraries are imported, workers and sandboxes start
+START_SECONDS = 180.0  # for what comes before the first task: libraries are imported, workers and sandboxes start
 Task = Callable[[], Any]
 
 
@@ -50,7 +50,7 @@ def default_isolation() -> Isolation:
 
 
 def work_off(
-    tasks: Sequence[Task], seconds: float, isolation: Isolation, most_losses: int
+    tasks: Sequence[Task], warm_up: Task, seconds: float, isolation: Isolation, most_losses: int
 ) -> Iterator[tuple[Any, str]]:
     """
     Run tasks one after the other, each within a time limit.
@@ -58,8 +58,10 @@ def work_off(
     Args:
         tasks (`Sequence[Callable]`):
             Functions without arguments that do not raise. Results of a process must pickle.
+        warm_up (`Callable`):
+            Run before the tasks, and again after each start; it has [`START_SECONDS`] more.
         seconds (`float`):
-            Limit of each; the first after each start has [`START_SECONDS`] more.
+            Limit of each task.
         isolation (`str`):
             `"process"` or `"thread"`.
         most_losses (`int`):
@@ -69,13 +71,15 @@ def work_off(
         `tuple[Any, str]`: result and `""`, or `None` and why there is none; one a task, in order.
     """
     done = losses = 0
-    while done < len(tasks):
-        place: _Workplace = _Process(tasks[done:]) if isolation == "process" else _Thread(tasks[done:])
-        grace = START_SECONDS
+    while done < len(tasks) and losses < most_losses:
+        todo = [warm_up, *tasks[done:]]
+        place: _Workplace = _Process(todo) if isolation == "process" else _Thread(todo)
         try:
+            warmed = place.result(seconds + START_SECONDS)
+            if isinstance(warmed, _Overran | _Ended):
+                break
             while done < len(tasks):
-                result = place.result(seconds + grace)
-                grace = 0.0
+                result = place.result(seconds)
                 done += 1
                 if isinstance(result, _Overran | _Ended):
                     losses += 1
@@ -84,10 +88,11 @@ def work_off(
                 yield result, ""
         finally:
             place.leave()
-        if losses >= most_losses:
-            break
     for _ in tasks[done:]:
-        yield None, f"not run: {losses} cases before it overran or ended the process"
+        lost = (
+            f"{losses} cases before it overran or ended the process" if losses else "nor did a plain completion return"
+        )
+        yield None, f"not run: {lost}"
 
 
 def _explain(result: _Overran | _Ended, seconds: float) -> str:

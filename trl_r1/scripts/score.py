@@ -248,12 +248,15 @@ def show_summary(
     from rich.table import Table
 
     table = Table(header_style="bold", title=_counts(scored, malformed), title_justify="left")
-    for heading in ("reward", "weight", "mean", "95 % interval", "scored", "None", "other than logged"):
+    logged = any(name in entry.row.columns for entry in scored for name in entry.rewards)
+    headings = ["reward", "weight", "mean", "95 % interval", "scored", "None"]
+    for heading in [*headings, "other than logged"] if logged else headings:
         table.add_column(heading, justify="left" if heading == "reward" else "right")
     weights: list[float | None] = [*scorer.weights, None]
     for name, weight in zip([*(reward.name for reward in scorer.rewards), "sum"], weights, strict=True):
         values = [entry.total if weight is None else entry.rewards[name] for entry in scored]
-        table.add_row(name, "" if weight is None else f"{weight:g}", *_summary(values, scored, name))
+        cells = _summary(values, scored, name)
+        table.add_row(name, "" if weight is None else f"{weight:g}", *(cells if logged else cells[:-1]))
     console.print(table)
 
 
