@@ -113,6 +113,44 @@ def test_languages_of_one_script_need_the_detector():
         assert reward(chains) == [1.0, 0.0]
 
 
+def test_languages_nobody_named_can_be_told_apart_too():
+    chains = [
+        "<think> Der Winkel ist ein rechter, also ergeben die beiden anderen neunzig Grad. </think> 3",
+        "<think> The angle is a right one, so the other two make ninety degrees. </think> 3",
+        "<think> The angle is right. Der Winkel ist ein rechter. </think> 3",
+    ]
+    assert get_language_consistency_reward("en")(chains) == [1.0, 1.0, 1.0]
+    reward = get_language_consistency_reward("en", detect_other=True)
+    assert reward(chains) == pytest.approx([0.0, 1.0, 4 / 9])
+    assert count_words("Der Winkel ist ein rechter", "en", detect_other=True) == {"other": 5}
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "expected"),
+    [
+        ("両辺二乗。解二個。", "ja", {"ja": 7 * HAN}),  # no kana at all: what is expected has the benefit of the doubt
+        ("两边平方。解是两个。", "ja", {"zh": 8 * HAN}),  # but not against simplified characters
+        ("変形する。両辺二乗。", "zh", {"ja": 6 * HAN + 2 / 2.2}),
+        ("変形。", "zh", {"zh": 2 * HAN}),  # without kana in the text, Chinese is Chinese
+        ("它的和。三角形する。", "zh", {"zh": 3 * HAN, "ja": 3 * HAN + 2 / 2.2}),
+    ],
+)
+def test_japanese_and_chinese(text, target, expected):
+    assert count_words(text, target, languages=("ja", "zh")) == pytest.approx(expected)
+
+
+def test_capitals_are_words_when_they_shout():
+    assert count_words("SO WE ADD IT UP", "en") == {"en": 5}
+    assert count_words("by BFS or DFS", "en") == {"en": 2}
+    assert count_words("AB, BC, AC are equal", "en") == {"en": 2}
+
+
+def test_one_word_and_gibberish_are_known_to_earn_all():
+    reward = get_language_consistency_reward("en")
+    assert reward(["<think> yes </think> 1", "<think> blorf nidge splonk </think> 1"]) == [1.0, 1.0]
+    assert get_language_consistency_reward("en", min_words=10)(["<think> yes </think> 1"]) == [0.0]
+
+
 def test_detect_language():
     assert detect_language("what is the sum ?") == "en"
     assert detect_language("a 4 加 b 5 得 几 ?") == "zh"

@@ -8,7 +8,8 @@ from typing import Any
 from trl_r1.chat_template import completion_text
 from trl_r1.errors import RewardError
 from trl_r1.rewards.completions import Text, parse_completions
-from trl_r1.rewards.words import check_language, count_words, detect_language
+from trl_r1.rewards.scripts import check_language
+from trl_r1.rewards.words import count_words, detect_language
 
 
 class LanguageConsistencyReward:
@@ -25,6 +26,7 @@ class LanguageConsistencyReward:
         min_words: float = 1,
         ignored_tokens: Collection[str] = (),
         languages: Sequence[str] = ("en", "zh"),
+        detect_other: bool = False,
     ) -> None:
         if not languages:
             raise RewardError("languages: it is empty; name at least one language, such as [en, zh]")
@@ -33,6 +35,7 @@ class LanguageConsistencyReward:
         self.min_words = min_words
         self.ignored_tokens = frozenset(ignored_tokens)
         self.languages = [check_language(language) for language in languages]
+        self.detect_other = detect_other
         self.__name__ = "language_consistency_reward"
 
     def __call__(
@@ -55,7 +58,7 @@ class LanguageConsistencyReward:
 
     def score(self, reasoning: str, target: str) -> float:
         """Share of target-language words in one chain of thought; 0.0 when it has fewer than `min_words` words."""
-        counts = count_words(reasoning, target, self.languages, self.ignored_tokens)
+        counts = count_words(reasoning, target, self.languages, self.ignored_tokens, self.detect_other)
         total = sum(counts.values())
         return counts.get(target, 0.0) / total if total > 0 and total >= self.min_words else 0.0
 
@@ -87,6 +90,7 @@ def get_language_consistency_reward(
     min_words: float = 1,
     ignored_tokens: Collection[str] = (),
     languages: Sequence[str] = ("en", "zh"),
+    detect_other: bool = False,
 ) -> LanguageConsistencyReward:
     """
     Reward the share of target-language words in the chain of thought.
@@ -105,6 +109,10 @@ def get_language_consistency_reward(
             Tokens that are no words, such as the labels of operands.
         languages (`Sequence[str]`, *optional*, defaults to `("en", "zh")`):
             Languages to tell apart. More than one in the Latin script needs the extra `language`.
+        detect_other (`bool`, *optional*, defaults to `False`):
+            Whether to look for Latin words in a language that is not among `languages`: they count, but never for the
+            target. Without it, German where only English and Chinese are named is English. Needs the extra
+            `language`. Off by default, so that a reward does not depend on which extras are installed.
 
     Returns:
         [`LanguageConsistencyReward`]
@@ -119,4 +127,6 @@ def get_language_consistency_reward(
     [0.75]
     ```
     """
-    return LanguageConsistencyReward(target_language, language_column, min_words, ignored_tokens, languages)
+    return LanguageConsistencyReward(
+        target_language, language_column, min_words, ignored_tokens, languages, detect_other
+    )

@@ -2,80 +2,40 @@ r"""Count the words of each language in a text.
 
 The paper asks for the share of target-language words in the chain of thought and does not say what a word is. Here:
 
-- code, mathematics, LaTeX commands, URLs and tags are in no language, nor are digits and symbols;
+- code, mathematics, LaTeX commands, quantities in formulas, URLs and tags are in no language, with or without
+  delimiters ([`~trl_r1.rewards.formal.strip_formal`]), nor are digits and symbols;
 - a run of letters is one word; Chinese has 1.5 characters to a word, Japanese kana 2.2, so that shares compare;
-- single Latin letters are names of quantities (but `a` and `I`), short runs of capitals are abbreviations, and in a
-  language of another script a capitalised word right beside that script is a name: neutral, in neither count;
-- scripts tell the languages apart. Only languages that share the Latin script need a detector (py3langid, asked per
-  sentence of three words or more; shorter ones count for the target).
-
-Known to fail: code without a fence, Japanese written in kanji alone.
+- single Latin letters are names of quantities (but `a` and `I`), short runs of capitals are abbreviations (three in a
+  row are a shout), and in a language of another script a capitalised word right beside that script is a name: neutral,
+  in neither count;
+- scripts tell the languages apart. Only languages that share the Latin script need py3langid
+  ([`~trl_r1.rewards.latin.latin_languages`]);
+- Chinese characters are Japanese beside kana in a clause. Where Japanese is among the languages, so is a clause in
+  kanji alone if it has forms that only Japan writes, or if nothing in it is simplified and Chinese is not expected.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Sequence
-from functools import lru_cache
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
 
-from trl_r1.errors import RewardError
-
-
-LATIN_LANGUAGES = ("en", "fr", "de", "es", "it", "pt", "nl", "pl", "sv", "da", "no", "fi", "cs", "ro", "tr", "id")
-SCRIPT_OF: dict[str, str] = dict.fromkeys(LATIN_LANGUAGES, "latin") | {
-    "zh": "han",
-    "ja": "kana",
-    "ko": "hangul",
-    "ru": "cyrillic",
-    "uk": "cyrillic",
-    "ar": "arabic",
-    "fa": "arabic",
-    "he": "hebrew",
-    "el": "greek",
-    "hi": "devanagari",
-}
-DETECTOR_MIN_WORDS = 3
-
-_LETTERS = {
-    "latin": "A-Za-zÀ-ÖØ-öø-ɏḀ-ỿ",
-    "han": "㐀-䶿一-鿿豈-﫿〇々",
-    "kana": "぀-ヿㇰ-ㇿ",
-    "hangul": "가-힣ᄀ-ᇿ",
-    "cyrillic": "Ѐ-ӿ",
-    "arabic": "؀-ۿ",
-    "hebrew": "֐-׿",
-    "greek": "Ͱ-Ͽ",
-    "devanagari": "ऀ-ॿ",
-}
-_CHARACTERS_PER_WORD = {"han": 1.5, "kana": 2.2}
-_RUNS = re.compile(
-    "|".join(
-        f"(?P<{script}>[{letters}]+(?:['’][{letters}]+)*)" if script == "latin" else f"(?P<{script}>[{letters}]+)"
-        for script, letters in _LETTERS.items()
-    )
+from trl_r1.rewards.formal import strip_formal
+from trl_r1.rewards.latin import latin_languages
+from trl_r1.rewards.scripts import (
+    CHARACTERS_PER_WORD,
+    KANA,
+    NATIVE,
+    RUNS,
+    SCRIPT_OF,
+    check_language,
+    han_origin,
+    language_of_script,
 )
-_FORMAL = re.compile(
-    r"```.*?(?:```|$)|`[^`\n]*`|\$\$.*?\$\$|\$[^$\n]*\$|\\\(.*?\\\)|\\\[.*?\\\]"
-    r"|\\begin\{(\w+\*?)\}.*?\\end\{\1\}|\\boxed\{[^{}]*\}|\\[A-Za-z]+|https?://\S+|</?\w+>",
-    re.DOTALL,
-)
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s|[。！？\n]")
-_NATIVE_BESIDE = re.compile(rf"[{''.join(letters for script, letters in _LETTERS.items() if script != 'latin')}]")
 
 
-def check_language(language: str) -> str:
-    """
-    The two-letter code of a language.
-
-    Raises:
-        [`RewardError`]: when its words cannot be counted.
-    """
-    code = language.strip().lower().replace("_", "-").split("-")[0]
-    if code not in SCRIPT_OF:
-        raise RewardError(f"language: {language!r} is unknown; use one of {', '.join(sorted(SCRIPT_OF))}")
-    return code
+_CLAUSE_END = re.compile(r"(?<=[.!?])\s|[。！？，；：、\n]")
+_SHOUTED_WORDS = 3
 
 
 def count_words(
@@ -83,6 +43,7 @@ def count_words(
     target: str | None = None,
     languages: Sequence[str] = ("en", "zh"),
     ignored_tokens: Collection[str] = (),
+    detect_other: bool = False,
 ) -> dict[str, float]:
     """
     Words of each language in a text.
@@ -96,10 +57,13 @@ def count_words(
             Languages to tell apart.
         ignored_tokens (`Collection[str]`, *optional*):
             Tokens that are no words, such as the labels of operands.
+        detect_other (`bool`, *optional*, defaults to `False`):
+            Whether to look for Latin words in a language that is not among `languages`. Without it they count for one
+            that is. Needs py3langid.
 
     Returns:
         `dict[str, float]`: language code to number of words. Words of a script that none of the languages is
-        written in count under the script's name.
+        written in count under the script's name, and Latin words in another language under `"other"`.
 
     Raises:
         [`RewardError`]: when a language is unknown.
@@ -107,9 +71,18 @@ def count_words(
     target = check_language(target) if target else None
     languages = [check_language(language) for language in languages]
     counts: defaultdict[str, float] = defaultdict(float)
-    for sentence in _SENTENCE_END.split(_FORMAL.sub(" ", text)):
-        for language, words in _count_in_sentence(sentence, target, languages, ignored_tokens).items():
-            counts[language] += words
+    latin_words: list[tuple[str, bool]] = []
+    text = strip_formal(text)
+    kana_in_text = KANA.search(text) is not None
+    for clause in _CLAUSE_END.split(text):
+        runs = [(str(run.lastgroup), run) for run in RUNS.finditer(clause) if run.group() not in ignored_tokens]
+        for script, run in runs:
+            if script != "latin":
+                weight = len(run.group()) / CHARACTERS_PER_WORD[script] if script in CHARACTERS_PER_WORD else 1.0
+                counts[_native_language(script, clause, kana_in_text, target, languages)] += weight
+        latin_words += _latin_words([run for script, run in runs if script == "latin"], target)
+    for language in latin_languages(latin_words, target, languages, detect_other):
+        counts[language] += 1
     return dict(counts)
 
 
@@ -130,23 +103,47 @@ def detect_language(text: str, languages: Sequence[str] = ("en", "zh"), ignored_
     return max(known, key=lambda language: known[language]) if known else languages[0]
 
 
-def _count_in_sentence(
-    sentence: str, target: str | None, languages: Sequence[str], ignored_tokens: Collection[str]
-) -> dict[str, float]:
-    runs = [(str(run.lastgroup), run) for run in _RUNS.finditer(sentence) if run.group() not in ignored_tokens]
-    has_kana = any(script == "kana" for script, _ in runs)
-    weights: defaultdict[str, float] = defaultdict(float)
-    latin_words: list[str] = []
-    for script, run in runs:
-        if script == "latin":
-            if not _is_neutral(run, target):
-                latin_words.append(run.group())
-            continue
-        weight = len(run.group()) / _CHARACTERS_PER_WORD[script] if script in _CHARACTERS_PER_WORD else 1.0
-        weights[_language_of("kana" if has_kana and script == "han" else script, target, languages)] += weight
-    if latin_words:
-        weights[_latin_language(latin_words, target, languages)] += len(latin_words)
-    return dict(weights)
+def _native_language(
+    script: str, clause: str, kana_in_text: bool, target: str | None, languages: Sequence[str]
+) -> str:
+    """The language of a run in another script than the Latin one."""
+    if script == "han" and (kana_in_text or target == "ja") and _is_japanese(clause, target, languages):
+        script = "kana"
+    return language_of_script(script, target, languages)
+
+
+def _is_japanese(clause: str, target: str | None, languages: Sequence[str]) -> bool:
+    """Whether a clause's Chinese characters are Japanese, in a text that has kana or that should be Japanese."""
+    if KANA.search(clause):
+        return True
+    if target != "ja" and "ja" not in languages:
+        return False
+    origin = sum(map(han_origin, clause))
+    return origin > 0 or (origin == 0 and target != "zh")
+
+
+def _latin_words(runs: list[re.Match[str]], target: str | None) -> Iterator[tuple[str, bool]]:
+    """The Latin runs of a clause that are words, each with whether only a space parts it from the one before."""
+    shouted = _shouted(runs)
+    end = -1
+    for index, run in enumerate(runs):
+        if index in shouted or not _is_neutral(run, target):
+            yield run.group(), run.start() == end + 1
+        end = run.end()
+
+
+def _shouted(runs: list[re.Match[str]]) -> set[int]:
+    """Places of the runs in capitals that stand three or more in a row: a sentence, and no abbreviations."""
+    places: set[int] = set()
+    row: list[int] = []
+    for index, run in enumerate([*runs, None]):
+        capital = run is not None and run.group().isupper()
+        if row and not (capital and run is not None and run.start() == runs[row[-1]].end() + 1):
+            places.update(row if len(row) >= _SHOUTED_WORDS else ())
+            row = []
+        if capital:
+            row.append(index)
+    return places
 
 
 def _is_neutral(run: re.Match[str], target: str | None) -> bool:
@@ -158,33 +155,8 @@ def _is_neutral(run: re.Match[str], target: str | None) -> bool:
         return len(word) <= 5
     if target is not None and SCRIPT_OF[target] == "latin":
         return False
-    around = run.string[max(0, run.start() - 2) : run.start()].strip()[-1:], run.string[run.end() :][:2].strip()[:1]
-    return word[0].isupper() and any(_NATIVE_BESIDE.fullmatch(character) for character in around)
-
-
-def _language_of(script: str, target: str | None, languages: Sequence[str]) -> str:
-    """The language a script stands for: the target where it can be, else the first of `languages`, else its name."""
-    candidates = [target, *languages] if target else languages
-    return next((language for language in candidates if language and SCRIPT_OF[language] == script), script)
-
-
-def _latin_language(words: list[str], target: str | None, languages: Sequence[str]) -> str:
-    latin = sorted({language for language in (target, *languages) if language and SCRIPT_OF[language] == "latin"})
-    if len(latin) < 2 or len(words) < DETECTOR_MIN_WORDS:
-        return _language_of("latin", target, languages)
-    language: str = _detector(tuple(latin)).classify(" ".join(words))[0]
-    return language
-
-
-@lru_cache(maxsize=8)
-def _detector(languages: tuple[str, ...]) -> Any:
-    try:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
-    except ImportError as error:
-        raise RewardError(
-            f"languages: {', '.join(languages)} share a script, and telling them apart needs py3langid; "
-            "install it with `pip install trl_r1[language]`"
-        ) from error
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
-    identifier.set_languages(list(languages))
-    return identifier
+    if not word[0].isupper():
+        return False
+    before = run.string[max(0, run.start() - 2) : run.start()].strip()[-1:]
+    after = run.string[run.end() : run.end() + 2].strip()[:1]
+    return bool(NATIVE.match(before) or NATIVE.match(after))
