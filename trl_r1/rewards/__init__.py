@@ -6,6 +6,7 @@ from trl_r1.rewards.choice import ChoiceReward, get_choice_reward
 from trl_r1.rewards.format import format_reward
 from trl_r1.rewards.isolation import ErrorBudget
 from trl_r1.rewards.json_schema import JsonSchemaReward, get_json_schema_reward
+from trl_r1.rewards.judge import JudgeReward, get_judge_reward
 from trl_r1.rewards.language import LanguageConsistencyReward, get_language_consistency_reward
 from trl_r1.rewards.preference import PreferenceReward, get_preference_reward
 from trl_r1.rewards.registry import build_rewards, check_reward_specs, ensure_checked, probe_rewards, reward_names
@@ -20,6 +21,7 @@ __all__ = [
     "ChoiceReward",
     "ErrorBudget",
     "JsonSchemaReward",
+    "JudgeReward",
     "LanguageConsistencyReward",
     "PreferenceReward",
     "RepairReward",
@@ -33,6 +35,7 @@ __all__ = [
     "format_reward",
     "get_choice_reward",
     "get_json_schema_reward",
+    "get_judge_reward",
     "get_language_consistency_reward",
     "get_preference_reward",
     "get_repair_reward",
