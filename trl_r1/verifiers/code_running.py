@@ -268,11 +268,13 @@ class _GoBetween:
             return self._verdict
         if outcome.failure == "fault":
             return _failed(outcome)
+        if outcome.failure is None and outcome.value:
+            return Result(None, f"the tests cannot be run: {outcome.value}", "fault")
         if self._calls == 0:
             what = outcome.detail if outcome.failure else "they never call the program"
             return Result(None, f"the tests do not test it: {what}", "fault")
         if outcome.failure is None:
-            return Result(None, f"the tests cannot be run: {outcome.value}", "fault") if outcome.value else PASSED
+            return PASSED
         if outcome.failure == "exception":
             # Never the message of the test's own exception, which may tell what was expected.
             if outcome.exception == "AssertionError":

@@ -263,6 +263,7 @@ def _from_asserts(row: Mapping[str, Any]) -> AssertTests:
         raise DataError(
             f"tests: they make objects of the program's class {classes[0]}, which cannot leave its process"
         )
+    _check_arguments(trees, set(names))
     return AssertTests(names, checks, setup)
 
 
