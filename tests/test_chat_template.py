@@ -40,6 +40,11 @@ ZERO_CASES = [
     ("<think> a </think> so <answer> 6 </answer>", "a", "6", ["text_around_answer"]),
     ("<think> a </think> <answer> 6 </answer> done", "a", "6", ["text_around_answer"]),
     ("<think> a </think> 5 <think> 6", "a", "5", ["missing_close", "nested", "answer_missing"]),
+    ("<think> ... </think> <answer> 6 </answer>", "...", "6", ["blank_reasoning"]),
+    ("<think> a </answer> </think> <answer> 6 </answer>", "a </answer>", "6", ["stray_answer_close"]),
+    ("<think> a </think> </answer> <answer> 6", "a", None, ["stray_answer_close", "answer_unclosed"]),
+    ("<think> a <Think> b </think> <answer> 6 </answer>", "a <Think> b", "6", ["look_alike_tag"]),
+    ("<think> a </think> <answer> 6 <|im_end|> </answer>", "a", "6 <|im_end|>", ["chat_mark"]),
 ]
 
 
@@ -53,6 +58,63 @@ def test_r1_zero_format(text, reasoning, answer, defects):
 
 def test_every_defect_has_a_case():
     assert {defect for *_, defects in ZERO_CASES for defect in defects} == {defect.value for defect in Defect}
+
+
+@pytest.mark.parametrize("thought", [".", "…", "\u200b\u200d", "\ufeff", "\u3164\u2800", "-- !? --", "🙂"])
+def test_thoughts_without_a_letter_or_digit_are_blank(thought):
+    parsed = ThinkParser().parse(f"<think>{thought}</think> 3")
+    assert (parsed.answer, parsed.defects) == ("3", (Defect.BLANK_REASONING,))
+
+
+@pytest.mark.parametrize("answer", ["\u200b", "\ufeff\u200d ", "\u2800"])
+def test_an_answer_nobody_can_see_is_missing(answer):
+    for text in (f"<think> a </think> {answer}", f"<think> a </think> <answer>{answer}</answer>"):
+        parsed = ThinkParser().parse(text)
+        assert (parsed.answer, parsed.defects) == (None, (Defect.ANSWER_MISSING,))
+
+
+LOOK_ALIKES = ["<Think>", "<THINK>", "< think >", "<think/>", "</ think>", "<thinking>", "＜think＞", "〈/answer〉"]
+
+
+@pytest.mark.parametrize(
+    "tag", [*LOOK_ALIKES, "&lt;think&gt;", "<th\u200bink>", "<th\u0456nk>", "<\uff54hink>", "</Answer>"]
+)
+def test_look_alikes_of_tags(tag):
+    parsed = ThinkParser().parse(f"<think> a {tag} </think> so {tag} 3")
+    assert (parsed.reasoning, parsed.defects) == (f"a {tag}", (Defect.LOOK_ALIKE_TAG,))
+
+
+@pytest.mark.parametrize(
+    "mark", ["<|im_start|>user", "<|endoftext|>", "<｜User｜>", "[INST]", "<</SYS>>", "<start_of_turn>model"]
+)
+def test_turns_of_the_policys_own(mark):
+    for text in (f"<think> a </think> 3 {mark} thanks", f"<think> a {mark} b </think> 3"):
+        assert ThinkParser().parse(text).defects == (Defect.CHAT_MARK,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think> the template prints `<|im_start|>` and `<Think>` </think> It is `<|im_end|>`.",
+        "<think>\n```\n<THINK>\n[INST]\n```\n</think> The second.",
+        "<think> if x<answer and think>3, then |x| < 2 </think> So $|x| < 2$ and b<a.",
+        "<think> 4 5 9 </think> -",
+        "<think> 我们相加 </think> ∅",
+        "<think> List<Answer> holds an <answers_list> </think> <html>",
+        "<think> say «a thought of mine» and think &lt; answer &gt; 3, or 0 < answer > 1 </think> 3",
+    ],
+)
+def test_honest_completions_have_no_defect(text):
+    assert ThinkParser().parse(text).defects == ()
+
+
+@pytest.mark.timeout(20)  # some .02 s here
+@pytest.mark.parametrize(
+    "unit", ["<think>", "</think>", "<answer>", "<", "&lt;", "<|", "`", "```", "<｜", "\u200b", "< "]
+)
+def test_junk_takes_linear_time(unit):
+    for response_format in ("r1", "r1_zero"):
+        assert ThinkParser(response_format).parse(unit * (100_000 // len(unit)), "<think>\n").defects
 
 
 @pytest.mark.parametrize(

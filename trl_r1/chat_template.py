@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -20,6 +22,15 @@ from trl_r1.user_code import find_file
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 ANSWER_OPEN, ANSWER_CLOSE = "<answer>", "</answer>"
 PROMPT_FIELD = "{prompt}"
+
+# What a tag may be dressed up as: other brackets, escapes, spaces, slashes, capitals, letters of other alphabets.
+_TAG_LIKE = re.compile(r"(?:[<＜‹〈⟨˂]|&lt;)([^<>＜＞‹›〈〉⟨⟩˂˃&\n]{3,24})(?:[>＞›〉⟩˃]|&gt;)")
+_THINK_NAMES, _ANSWER_NAMES = frozenset({"think", "thinking", "thought", "thoughts"}), frozenset({"answer", "answers"})
+_FOREIGN_LETTERS = str.maketrans("һіıικкαаѕԝεетτпηг", "hiiikkaasweettnnr")
+# Turn and role marks of chat formats, which a decoded completion only holds when the policy spelled them out.
+_CHAT_MARK = re.compile(r"<\|[^|<>\n]{1,40}\|>|<｜[^｜<>\n]{1,40}｜>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>")
+_CODE = re.compile(r"```.*?```|`[^`\n]{1,400}`", re.DOTALL)
+_BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # drawn as nothing, although Unicode calls them letters
 
 ResponseFormat = Literal["r1_zero", "r1"]
 RESPONSE_FORMATS: tuple[ResponseFormat, ...] = ("r1_zero", "r1")
@@ -39,6 +50,10 @@ class Defect(enum.StrEnum):
     ANSWER_UNCLOSED = "answer_unclosed"
     ANSWER_REPEATED = "answer_repeated"
     TEXT_AROUND_ANSWER = "text_around_answer"  # r1_zero only: the answer tags must hold all that follows the thoughts
+    BLANK_REASONING = "blank_reasoning"  # no letter and no digit: punctuation or characters that are not seen
+    STRAY_ANSWER_CLOSE = "stray_answer_close"  # </answer> that no <answer> opened
+    LOOK_ALIKE_TAG = "look_alike_tag"  # <Think>, < think >, <thinking>, ＜think＞, &lt;think&gt;, ...
+    CHAT_MARK = "chat_mark"  # <|im_start|>, [INST], ...: the policy wrote a turn of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +119,7 @@ class ThinkParser:
         defects: set[Defect] = set()
         reasoning, rest = _split_thoughts(full, defects)
         answer = _read_answer(rest, strict=self.response_format == "r1_zero", defects=defects)
+        _check_marks(full, defects)
         return ParsedCompletion(reasoning, answer, tuple(defect for defect in Defect if defect in defects))
 
 
@@ -132,8 +148,12 @@ def _split_thoughts(full: str, defects: set[Defect]) -> tuple[str | None, str]:
     reasoning = full[start:last_close].strip()
     if not reasoning:
         defects.add(Defect.EMPTY_REASONING)
+    elif not any(character.isalnum() and character not in _BLANK_LETTERS for character in reasoning):
+        defects.add(Defect.BLANK_REASONING)
     if ANSWER_OPEN in reasoning:
         defects.add(Defect.ANSWER_IN_REASONING)
+    elif ANSWER_CLOSE in reasoning:
+        defects.add(Defect.STRAY_ANSWER_CLOSE)
     rest = full[last_close + len(THINK_CLOSE) :]
     if THINK_OPEN in rest:
         # Thoughts opened again and never closed: what follows them is thinking, not an answer.
@@ -145,23 +165,55 @@ def _split_thoughts(full: str, defects: set[Defect]) -> tuple[str | None, str]:
 def _read_answer(rest: str, strict: bool, defects: set[Defect]) -> str | None:
     """The gradable answer in what follows the thoughts; `strict` wants an answer block and nothing beside it."""
     opened, closed = rest.find(ANSWER_OPEN), rest.rfind(ANSWER_CLOSE)
+    if 0 <= closed < opened or opened < 0 <= closed:
+        defects.add(Defect.STRAY_ANSWER_CLOSE)
     if opened < 0:
-        answer = rest.replace(ANSWER_CLOSE, " ").strip()
+        answer = _seen(rest.replace(ANSWER_CLOSE, " "))
         if strict or not answer:
             defects.add(Defect.ANSWER_MISSING)
-        return answer or None
+        return answer
     if closed < opened:
         defects.add(Defect.ANSWER_UNCLOSED)
         return None
     if rest.count(ANSWER_OPEN) > 1 or rest.count(ANSWER_CLOSE) > 1:
         defects.add(Defect.ANSWER_REPEATED)
     last_open = rest.rfind(ANSWER_OPEN, 0, closed)
-    answer = rest[last_open + len(ANSWER_OPEN) : closed].strip()
+    answer = _seen(rest[last_open + len(ANSWER_OPEN) : closed])
     if not answer:
         defects.add(Defect.ANSWER_MISSING)
     if strict and (rest[:opened].strip() or rest[closed + len(ANSWER_CLOSE) :].strip()):
         defects.add(Defect.TEXT_AROUND_ANSWER)
-    return answer or None
+    return answer
+
+
+def _seen(text: str) -> str | None:
+    """Text, stripped; `None` where a reader would see nothing."""
+    text = text.strip()
+    return text if any(unicodedata.category(c) != "Cf" and c not in _BLANK_LETTERS for c in text) else None
+
+
+def _check_marks(full: str, defects: set[Defect]) -> None:
+    """Look for what only resembles the tags, and for marks of a chat format; what is quoted as code is neither."""
+    text = _CODE.sub(" ", full)
+    if _CHAT_MARK.search(text):
+        defects.add(Defect.CHAT_MARK)
+    if any(_is_look_alike(match) for match in _TAG_LIKE.finditer(text)):
+        defects.add(Defect.LOOK_ALIKE_TAG)
+
+
+def _is_look_alike(match: re.Match[str]) -> bool:
+    if match[0] in {THINK_OPEN, THINK_CLOSE, ANSWER_OPEN, ANSWER_CLOSE}:
+        return False
+    name = _tag_name(match[1])
+    # `List<Answer>` is a type, and `0 < answer > 1` a comparison
+    honest = match[1].startswith(" ") or match.string[max(0, match.start() - 1) : match.start()].isalnum()
+    return name in _THINK_NAMES or (name in _ANSWER_NAMES and not honest)
+
+
+def _tag_name(inner: str) -> str:
+    """What a reader takes the inside of a tag for."""
+    plain = unicodedata.normalize("NFKC", inner).casefold().translate(_FOREIGN_LETTERS)
+    return "".join(character for character in plain if character.isalnum())
 
 
 def prefill_of(prompt_tail: str) -> str:

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from trl_r1 import verifiers
+from trl_r1.chat_template import Defect
 from trl_r1.rewards import accuracy_reward, format_reward
 
 
@@ -91,6 +92,11 @@ def test_format_follows_the_rows_format():
         "<think> a </think>",
         "<think> a </think></think> 9",
         "b <think> a </think> 9",
+        "<think> . </think> 9",
+        "<think>\u200b</think> 9",
+        "<think> a </answer> </think> 9",
+        "<think> a </think> 9 <|im_start|> user",
+        "<think> a </think> <Think> b </Think> 9",
     ],
 )
 def test_format_earns_nothing(text):
@@ -101,6 +107,14 @@ def test_format_logs_its_defects():
     columns = {}
     format_reward([RIGHT, "<think></think> 9"], log_extra=columns.__setitem__)
     assert columns["format_defects"] == ["", "empty_reasoning"]
+
+
+def test_format_logs_the_share_of_each_defect():
+    metrics = {}
+    format_reward([RIGHT, "<think></think> 9", "9", "<think></think> 9"], log_metric=metrics.__setitem__)
+    assert set(metrics) == {f"format/{defect}" for defect in Defect}
+    assert (metrics["format/empty_reasoning"], metrics["format/missing_open"]) == (0.5, 0.25)
+    assert metrics["format/nested"] == 0.0
 
 
 def test_both_pickle():
