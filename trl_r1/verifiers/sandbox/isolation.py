@@ -68,8 +68,9 @@ def surroundings() -> Surroundings:
 
 def environment() -> dict[str, str]:
     """All the environment a fork server gets: nothing of the caller's but where shared libraries lie."""
-    fixed = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    return fixed | {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+    same = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"}  # the same verdict whenever it is asked for
+    small = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}  # address space is limited
+    return same | small | {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
 
 
 def command(isolation: Isolation, descriptor: int) -> list[str]:
@@ -108,7 +109,7 @@ def _bubblewrap(place: Surroundings) -> list[str]:
     with the thread that started it. The server ends when its socket does.
     """
     binds = {place.interpreter: place.interpreter, "/etc/ld.so.cache": "/etc/ld.so.cache"}
-    binds |= {name: file for name, file in place.shared.items()} | {_MOUNTED + "/inside": str(INSIDE)}
+    binds |= place.shared | {_MOUNTED + "/inside": str(INSIDE)}
     hidden = [os.path.join(place.library, name) for name in _PACKAGE_FOLDERS]
     arguments = ["--ro-bind", place.library, place.library]
     for folder in filter(os.path.isdir, hidden):

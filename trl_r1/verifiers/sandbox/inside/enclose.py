@@ -38,6 +38,7 @@ class Enclosure:
     def __init__(self, isolation: str) -> None:
         self.isolation = isolation
         self._libc = ctypes.CDLL(None, use_errno=True)
+        self._filter = None if isolation == "unsafe_local" else seccomp.Filter()
 
     def close_server(self, readable: Iterable[str], folders: Iterable[str], writable: Iterable[str]) -> None:
         """Give up files, in the mode that does it here. See [`restrict_files`]."""
@@ -71,8 +72,8 @@ class Enclosure:
             if ceiling != resource.RLIM_INFINITY:
                 soft, hard = min(soft, ceiling), min(hard, ceiling)
             resource.setrlimit(name, (soft, hard))
-        if self.isolation != "unsafe_local":
-            seccomp.install_filter(os.getpid())
+        if self._filter is not None:
+            self._filter.install()
 
     def _change_user(self) -> int:
         """

@@ -32,7 +32,7 @@ def loaded_libraries() -> list[str]:
 
 def main() -> None:
     """Load every extension of the standard library, and NumPy from the folder named on the command line."""
-    folder = sysconfig.get_config_var("DESTSHARED") or ""
+    folder = os.path.join(sysconfig.get_path("platstdlib"), "lib-dynload")  # DESTSHARED is wrong once Python was moved
     names = os.listdir(folder) if os.path.isdir(folder) else []
     for name in {entry.partition(".")[0] for entry in names} - {"_tkinter"}:
         with contextlib.suppress(ImportError):

@@ -1,8 +1,8 @@
 """The system calls a candidate may make: a short list, and a kernel filter that refuses every other.
 
 The filter is classic BPF put together here, so that nothing has to be installed. It checks the architecture first:
-call numbers mean other things under another. What is not listed fails with EPERM, calls a kernel newer than this list
-may know included; `clone3` fails with ENOSYS, so that the C library falls back to `clone`, whose flags a filter can see.
+call numbers mean other things under another. What is not listed fails with EPERM, calls of kernels newer than the list
+included; `clone3` fails with ENOSYS, so that the C library falls back to `clone`, whose flags a filter can see.
 """
 
 from __future__ import annotations
@@ -142,70 +142,113 @@ _FILE_COMMANDS = (0, 1, 2, 3, 4, 1030)
 _THREAD_NAMES = (15, 16)
 
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
-_LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
+_LOAD, _EQUAL, _FROM, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL_PROCESS, _FAIL = 0x7FFF0000, 0x80000000, 0x00050000
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in `struct seccomp_data`
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _FILTER_MODE = 22, 38, 2
+_OWN_PID = 0x5EED1D00  # stands for the process's own number until it is known
 
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, operand
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-def build_filter(pid: int, machine: str | None = None) -> bytes:
+class Filter:
     """
-    The filter of one process.
+    The filter, put together once and installed by many.
 
     Args:
-        pid (`int`):
-            The process, which may send signals to itself and to no other.
         machine (`str`, *optional*):
             `"x86_64"` or `"aarch64"`. Defaults to this machine.
 
-    Returns:
-        `bytes`: instructions, eight bytes each.
-
     Raises:
-        `OSError`: call numbers of this machine are not known here.
+        `OSError`: call numbers of the machine are not known here.
     """
-    machine = machine or os.uname().machine
-    if machine not in _ARCHITECTURES:
-        raise OSError(errno.ENOSYS, f"no list of system calls for {machine}")
-    column, audit = _ARCHITECTURES[machine]
-    program: list[Instruction] = [
-        (_LOAD, 0, 0, _ARCHITECTURE),
-        (_EQUAL, 1, 0, audit),
-        (_RETURN, 0, 0, _KILL_PROCESS),
-        (_LOAD, 0, 0, _NUMBER),
-    ]
-    for numbers in _ALLOWED.values():
-        number = numbers[column]
-        if number is not None:
-            program += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]
-    program += [(_EQUAL, 0, 1, _CLONE3), (_RETURN, 0, 0, _FAIL | errno.ENOSYS)]
-    thread_only = [
-        (_LOAD, 0, 0, _argument(0)),
-        (_ANY_BIT, 2, 0, _CLONE_NEW_SPACES),
-        (_ANY_BIT, 0, 1, _CLONE_THREAD),
-    ]
-    program += _when(_CLONE[column], thread_only)
+
+    def __init__(self, machine: str | None = None) -> None:
+        machine = machine or os.uname().machine
+        if machine not in _ARCHITECTURES:
+            raise OSError(errno.ENOSYS, f"no list of system calls for {machine}")
+        column, audit = _ARCHITECTURES[machine]
+        self._template = b"".join(struct.pack("=HBBI", *step) for step in _assemble(_decisions(column), audit))
+
+    def code(self, pid: int) -> bytes:
+        """The instructions, eight bytes each, for process `pid`, which may send signals to itself and to no other."""
+        return self._template.replace(struct.pack("=I", _OWN_PID), struct.pack("=I", pid))
+
+    def install(self) -> None:
+        """
+        Put the filter on this process, for good.
+
+        Raises:
+            `OSError`: the kernel has no seccomp filters.
+        """
+        give_up_privileges()
+        code = self.code(os.getpid())
+        buffer = ctypes.create_string_buffer(code, len(code))
+        program = _Program(len(code) // 8, ctypes.cast(buffer, ctypes.c_void_p))
+        if _LIBC.prctl(_PR_SET_SECCOMP, _FILTER_MODE, ctypes.byref(program), 0, 0):
+            raise OSError(ctypes.get_errno(), "the kernel takes no seccomp filter")
+
+
+def give_up_privileges() -> None:
+    """No program started from here on gains rights; the kernel asks for this before a filter or a rule set."""
+    if _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "PR_SET_NO_NEW_PRIVS")
+
+
+def _decisions(column: int) -> dict[int, list[Instruction]]:
+    """What happens for each call that is not simply refused, by its number."""
+    allow: list[Instruction] = [(_RETURN, 0, 0, _ALLOW)]
+    found = {numbers[column]: allow for numbers in _ALLOWED.values()}
+    decisions = {number: steps for number, steps in found.items() if number is not None}
+    decisions[_CLONE3] = [(_RETURN, 0, 0, _FAIL | errno.ENOSYS)]
+    decisions[_CLONE[column]] = _if(
+        [(_LOAD, 0, 0, _argument(0)), (_ANY_BIT, 2, 0, _CLONE_NEW_SPACES), (_ANY_BIT, 0, 1, _CLONE_THREAD)]
+    )
     for call, position, values in (
-        (_KILL, 0, [pid]),
-        (_TGKILL, 0, [pid]),
-        (_PRLIMIT64, 0, [0, pid]),
+        (_KILL, 0, [_OWN_PID]),
+        (_TGKILL, 0, [_OWN_PID]),
+        (_PRLIMIT64, 0, [0, _OWN_PID]),
         (_SOCKETPAIR, 0, [_AF_UNIX]),
         (_IOCTL, 1, _TERMINAL_QUERIES),
         (_FCNTL, 1, _FILE_COMMANDS),
         (_PRCTL, 0, _THREAD_NAMES),
     ):
-        program += _when(call[column], _one_of(position, values))
+        decisions[call[column]] = _if(_one_of(position, values))
     low, high = _argument(4), _argument(4) + 4  # no address: only to the other end of a pair
-    no_address = [(_LOAD, 0, 0, low), (_EQUAL, 0, 3, 0), (_LOAD, 0, 0, high), (_EQUAL, 0, 1, 0)]
-    program += _when(_SENDTO[column], no_address)
-    program.append((_RETURN, 0, 0, _FAIL | errno.EPERM))
-    return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+    decisions[_SENDTO[column]] = _if(
+        [(_LOAD, 0, 0, low), (_EQUAL, 0, 3, 0), (_LOAD, 0, 0, high), (_EQUAL, 0, 1, 0)]
+    )
+    return decisions
+
+
+def _assemble(decisions: dict[int, list[Instruction]], audit: int) -> list[Instruction]:
+    """The program: the architecture, then a search tree over ranges of numbers that share a decision."""
+    refuse: list[Instruction] = [(_RETURN, 0, 0, _FAIL | errno.EPERM)]
+    ranges: list[tuple[int, list[Instruction]]] = [(0, refuse)]
+    for number in range(max(decisions) + 2):
+        steps = decisions.get(number, refuse)
+        if steps != ranges[-1][1]:
+            ranges.append((number, steps))
+    return [
+        (_LOAD, 0, 0, _ARCHITECTURE),
+        (_EQUAL, 1, 0, audit),
+        (_RETURN, 0, 0, _KILL_PROCESS),
+        (_LOAD, 0, 0, _NUMBER),
+        *_tree(ranges),
+    ]
+
+
+def _tree(ranges: Sequence[tuple[int, list[Instruction]]]) -> list[Instruction]:
+    if len(ranges) == 1:
+        return ranges[0][1]
+    middle = len(ranges) // 2
+    below, above = _tree(ranges[:middle]), _tree(ranges[middle:])
+    return [(_FROM, len(below), 0, ranges[middle][0]), *below, *above]
 
 
 def _argument(position: int) -> int:
@@ -215,39 +258,11 @@ def _argument(position: int) -> int:
 
 def _one_of(position: int, values: Sequence[int]) -> list[Instruction]:
     """Fall through when an argument has one of the values, else jump over the next instruction."""
-    tests: list[Instruction] = [(_LOAD, 0, 0, _argument(position))]
-    for index, value in enumerate(values):
-        last = index == len(values) - 1
-        tests.append((_EQUAL, len(values) - 1 - index, 1 if last else 0, value))
-    return tests
+    last = len(values) - 1
+    tests = [(_EQUAL, last - index, int(index == last), value) for index, value in enumerate(values)]
+    return [(_LOAD, 0, 0, _argument(position)), *tests]
 
 
-def _when(number: int, tests: list[Instruction]) -> list[Instruction]:
-    """For this call: allow it when the tests fall through, refuse it otherwise."""
-    block = [*tests, (_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _FAIL | errno.EPERM)]
-    return [(_EQUAL, 0, len(block), number), *block]
-
-
-def give_up_privileges() -> None:
-    """No program started from here on gains rights; the kernel asks for this before a filter or a rule set."""
-    if _libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "PR_SET_NO_NEW_PRIVS")
-
-
-def install_filter(pid: int) -> None:
-    """
-    Put the filter on this process, for good.
-
-    Raises:
-        `OSError`: the kernel has no seccomp filters, or this machine's calls are not known.
-    """
-    give_up_privileges()
-    data = build_filter(pid)
-    buffer = ctypes.create_string_buffer(data, len(data))
-    program = _Program(len(data) // 8, ctypes.cast(buffer, ctypes.c_void_p))
-    if _libc().prctl(_PR_SET_SECCOMP, _FILTER_MODE, ctypes.byref(program), 0, 0):
-        raise OSError(ctypes.get_errno(), "the kernel takes no seccomp filter")
-
-
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
+def _if(tests: list[Instruction]) -> list[Instruction]:
+    """Allow when the tests fall through, refuse when they jump over one instruction."""
+    return [*tests, (_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _FAIL | errno.EPERM)]

@@ -132,7 +132,7 @@ def _raise_tagged(pairs: list[tuple[str, Any]]) -> Any:
         return set(content) if tag == "set" else frozenset(content)
     if tag == "dict" and all(type(pair) is list and len(pair) == 2 for pair in content):
         _check_hashes([key for key, _ in content])
-        return {key: value for key, value in content}
+        return dict(content)
     raise WireError(f"no such type: {tag[:40]}")
 
 
