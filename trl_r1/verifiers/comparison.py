@@ -9,6 +9,7 @@ from trl_r1.verifiers.normalise import is_words, plain
 from trl_r1.verifiers.typed import Comparison, Pair
 
 
+MAX_DEPTH = 20
 _UNBOUNDED = re.compile(r"\d{60}|\^[{(]?-?\d{5}|\^[{(]?[^{}^]*\^[{(]?[^{}^]*\^|\d\^[{(]?-?\d+\^|\d{4}!|!!|\d{4}\}\{\d")
 _UNEVALUATED = re.compile(r"!|\\(?:sum|prod|i*int|oint|lim|binom)(?![A-Za-z])")
 _LEFT_HAND_SIDE = re.compile(r"[A-Za-z]\w{0,2}(?:\([a-z]\))?=(?=[^=]+$)")
@@ -43,13 +44,26 @@ def compare(
     return equal, comparison.pending if equal is None else []
 
 
+def _depth(text: str) -> int:
+    """How deeply brackets are nested."""
+    depth = deepest = 0
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        deepest = max(deepest, depth)
+    return deepest
+
+
 def could_run_for_ever(answer: str, gold: str) -> bool:
     """
-    Whether algebra on a value has no bound: towers of powers, exponents of 5 digits, numbers of 60.
+    Whether algebra on a value has no bound: towers of powers, deep brackets, exponents of 5 digits, numbers of 60.
 
     Sums, products, limits and factorials count where the gold answer has none: they restate the question.
     """
-    return bool(_UNBOUNDED.search(answer) or (_UNEVALUATED.search(answer) and not _UNEVALUATED.search(gold)))
+    return bool(
+        _depth(answer) > MAX_DEPTH
+        or _UNBOUNDED.search(answer)
+        or (_UNEVALUATED.search(answer) and not _UNEVALUATED.search(gold))
+    )
 
 
 def to_latex(value: str) -> str:

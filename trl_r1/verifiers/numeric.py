@@ -8,6 +8,7 @@ from __future__ import annotations
 import cmath
 import math
 import zlib
+from fractions import Fraction
 from typing import Any
 
 from trl_r1.verifiers.exact import IMAGINARY, PI, E, Generator, Sum, Value
@@ -99,6 +100,11 @@ class _Evaluator:
             return complex(low + (high - low) * (zlib.crc32(str(name).encode()) % 9973) / 9973)
         if kind == "sum":
             return self._keyed(name)
+        if kind == "power":
+            exponent = self._sum({generator[2]: Fraction(1)})  # type: ignore[dict-item]
+            if abs(exponent) > 50:
+                raise _DoubtfulError
+            return self._generator(name) ** exponent  # type: ignore[arg-type]
         if kind == "function" and str(name) in _REAL_FUNCTIONS:
             argument = self._keyed(generator[2])
             if abs(argument) > 1e6:

@@ -30,6 +30,7 @@ _MATRIX = re.compile(
 )
 _COMPARISON = re.compile(r"(<=|>=|<|>)")
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
+_EITHER_SIGN = re.compile(r"\\(pm|mp)(?![A-Za-z]) ?")
 _MEMBER = re.compile(r"(?P<name>[A-Za-z]|\\[a-z]+)\s?\\in(?![A-Za-z])\s?(?P<set>.+)")
 
 
@@ -149,16 +150,16 @@ def _single(text: str, depth: int) -> Reading:
         return _inequality(text, depth)
     if len(equal) > 1 and "\0" not in "".join(equal):
         return _equation(tuple(equal), depth)
-    if r"\pm" in text or r"\mp" in text:
-        signs = (text.replace(r"\pm", "+").replace(r"\mp", "-"), text.replace(r"\pm", "-").replace(r"\mp", "+"))
-        return Group("list", tuple(Leaf(_tidy_sign(each)) for each in signs))
+    if _EITHER_SIGN.search(text):
+        signs = ({"pm": "+", "mp": "-"}, {"pm": "-", "mp": "+"})
+        return Group("list", tuple(Leaf(_tidy_sign(_with_signs(text, sign))) for sign in signs))
     return _bracketed(text, depth) or Leaf(_tidy_sign(text))
 
 
 def _equation(members: tuple[str, ...], depth: int) -> Reading:
     """An equation; `x = \\pm 3` and `x = \\{1, 2\\}` are what follows."""
     last = members[-1]
-    if len(members) == 2 and is_name(members[0]) and (r"\pm" in last or last.startswith(r"\{")):
+    if len(members) == 2 and is_name(members[0]) and (_EITHER_SIGN.search(last) or last.startswith(r"\{")):
         return _read(last, depth + 1)
     return Equation(members)
 
@@ -223,6 +224,10 @@ def _matrix(text: str) -> Matrix | None:
     body = match.group("body") if match.group("body") is not None else match.group("array")
     rows = [row for row in re.split(r"\\cr ?", body) if row.strip()]
     return Matrix(tuple(tuple(cell.strip() for cell in row.split("&")) for row in rows))
+
+
+def _with_signs(text: str, signs: dict[str, str]) -> str:
+    return _EITHER_SIGN.sub(lambda match: signs[match.group(1)], text)
 
 
 def _tidy_sign(text: str) -> str:
