@@ -10,6 +10,9 @@ from trl_r1.chat_template import ParsedCompletion, prefill_of
 from trl_r1.generation import Completion
 from trl_r1.rewards.completions import parse_completions
 from trl_r1.verifiers import Judgement, Verdict, verify_math_batch
+from trl_r1.verifiers.repair import verify_repair_batch
+from trl_r1.verifiers.repair_task import RepairTask
+from trl_r1.verifiers.verdict import VerifierName
 
 
 VERIFIED_AT_ONCE = 1024  # answers a batch of the verifier, whose deadline is for the batch
@@ -54,10 +57,13 @@ class JudgedSample:
 
 
 def judge_samples(
-    rows: Sequence[Mapping[str, Any]], groups: Sequence[Sequence[Completion]], prefills: Sequence[str] = ()
+    rows: Sequence[Mapping[str, Any]],
+    groups: Sequence[Sequence[Completion]],
+    prefills: Sequence[str] = (),
+    verifier: VerifierName = "math",
 ) -> list[JudgedSample]:
     """
-    Parse and verify completions as the accuracy reward does: the same parser, the same verifier.
+    Parse and verify completions as the rewards do: the same parser, the same verifier.
 
     Args:
         rows (`Sequence[Mapping[str, Any]]`):
@@ -66,6 +72,8 @@ def judge_samples(
             Completions of each question.
         prefills (`Sequence[str]`, *optional*):
             Text put in the policy's mouth after each prompt; part of the response.
+        verifier (`str`, *optional*, defaults to `"math"`):
+            `"math"` compares answers with `solution`; `"repair"` applies patches to `repair_task` and runs its tests.
 
     Returns:
         `list[JudgedSample]`: by question, then by sample.
@@ -77,7 +85,10 @@ def judge_samples(
     ]
     texts = [response_text(row, prefill, completion.text) for row, prefill, _, completion in flat]
     parsed = parse_completions(texts, None, [row.get("response_format") for row, *_ in flat])
-    judgements = judge_answers(parsed, [row.get("solution") for row, *_ in flat])
+    if verifier == "repair":
+        judgements = judge_repairs(parsed, [row.get("repair_task") for row, *_ in flat])
+    else:
+        judgements = judge_answers(parsed, [row.get("solution") for row, *_ in flat])
     return [
         JudgedSample(
             row=row,
@@ -109,5 +120,22 @@ def judge_answers(parsed: Sequence[ParsedCompletion], golds: Sequence[str | None
         batch = open_rows[start : start + VERIFIED_AT_ONCE]
         pairs = [(parsed[index].answer or "", str(golds[index])) for index in batch]
         for index, judgement in zip(batch, verify_math_batch(pairs), strict=True):
+            judged[index] = judgement
+    return judged
+
+
+def judge_repairs(parsed: Sequence[ParsedCompletion], tasks: Sequence[Any]) -> list[Judgement | None]:
+    """
+    Verdict on each patch; `None` where there is no task.
+
+    Raises:
+        [`DataError`]: when a task cannot be read.
+    """
+    judged: list[Judgement | None] = [None] * len(parsed)
+    open_rows = [index for index, task in enumerate(tasks) if task is not None]
+    for start in range(0, len(open_rows), VERIFIED_AT_ONCE):
+        batch = open_rows[start : start + VERIFIED_AT_ONCE]
+        pairs = [(parsed[index].answer or "", RepairTask.from_row(tasks[index])) for index in batch]
+        for index, judgement in zip(batch, verify_repair_batch(pairs), strict=True):
             judged[index] = judgement
     return judged

@@ -6,11 +6,12 @@ import dataclasses
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from trl_r1.chat_template import load_template
 from trl_r1.errors import RecipeError
 from trl_r1.generation import SamplingParameters, TransformersEngine
+from trl_r1.verifiers.verdict import VerifierName
 
 
 Entry = TypeVar("Entry")
@@ -71,6 +72,9 @@ class EvaluationSuite:
             Tokens that are no words, such as labels of operands.
         max_completion_length (`int`, *optional*):
             Longest answer in tokens, instead of the evaluation's.
+        verifier (`str`, *optional*, defaults to `"math"`):
+            What `accuracy` means: `"math"` compares the answer with the solution, `"repair"` applies the patch to the
+            row's `repair_task` and runs its hidden tests in the sandbox.
     """
 
     name: str
@@ -85,6 +89,7 @@ class EvaluationSuite:
     dataset_solution_column: str = "solution"
     language_ignored_tokens: tuple[str, ...] = ()
     max_completion_length: int | None = None
+    verifier: VerifierName = "math"
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> EvaluationSuite:
@@ -110,6 +115,11 @@ class EvaluationSuite:
                 values[name] = tuple(values[name])
             else:
                 values.pop(name, None)
+        verifier = values.get("verifier", "math")
+        if verifier not in get_args(VerifierName):
+            problems.append(
+                f"{where}.verifier: {verifier!r} is unknown; use one of {', '.join(get_args(VerifierName))}"
+            )
         suite = _build(cls, values, where, problems)
         if problems or suite is None:
             raise RecipeError(problems)

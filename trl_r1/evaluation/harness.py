@@ -25,6 +25,7 @@ from trl_r1.evaluation.metrics import MetricContext, SampleMetric, resolve_metri
 from trl_r1.evaluation.scoring import ScoredSample, sample_row, summarise
 from trl_r1.generation import GenerationEngine, SamplingParameters, generate
 from trl_r1.stage_record import DataSource, collect_versions, hash_weights
+from trl_r1.verifiers.verdict import VerifierName
 
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def evaluate_policy(
     weights = hash_weights(checkpoint.path)
     records = []
     for name, mode in suite.modes.items():
-        scored = _answer(engine, questions, mode, settings[name], metrics, progress)
+        scored = _answer(engine, questions, mode, settings[name], metrics, suite.verifier, progress)
         path = Path(output_dir) / f"samples-{_file_stem(checkpoint.name, suite.name, name)}.jsonl"
         write_jsonl(path, (sample_row(item, suite.group_by) for item in scored))
         records.append(
@@ -153,6 +154,7 @@ def _answer(
     mode: Mode,
     params: SamplingParameters,
     metrics: Sequence[SampleMetric],
+    verifier: VerifierName,
     progress: bool,
 ) -> list[ScoredSample]:
     prefills = [
@@ -160,7 +162,7 @@ def _answer(
         for row in questions.rows
     ]
     prompts = [join_prefill(text, prefill) for text, prefill in zip(questions.texts, prefills, strict=True)]
-    samples = judge_samples(questions.rows, generate(prompts, params, engine, progress), prefills)
+    samples = judge_samples(questions.rows, generate(prompts, params, engine, progress), prefills, verifier)
     return [
         ScoredSample(
             sample=sample,

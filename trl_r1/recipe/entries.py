@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from trl_r1.chat_template import RESPONSE_FORMATS
 from trl_r1.presets import nearest
 from trl_r1.recipe.inputs import template_problems
+from trl_r1.verifiers.verdict import VerifierName
 
 
 _CHECKPOINT_FIELDS: Final = ("name", "path", "revision", "prompt_template", "chat_template", "response_format")
 _SUITE_FIELDS: Final = (
     *("name", "dataset_name", "dataset_config", "split", "modes", "group_by", "metrics", "max_rows"),
     *("dataset_prompt_column", "dataset_solution_column", "language_ignored_tokens", "max_completion_length"),
+    "verifier",
 )
 _TEXT_FIELDS: Final = frozenset(
     ("revision", "prompt_template", "chat_template", "dataset_config", "split", "group_by", "dataset_prompt_column")
@@ -41,6 +43,8 @@ def suite_problems(suites: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield "suites: missing; list at least one {name: ..., dataset_name: ...}"
     yield from _entries("suites", suites, _SUITE_FIELDS, ("name", "dataset_name"))
     for index, suite in enumerate(suites):
+        if suite.get("verifier", "math") not in get_args(VerifierName):
+            yield f"suites[{index}].verifier: {suite['verifier']!r} is none of {get_args(VerifierName)}"
         modes = suite.get("modes") or {}
         if not isinstance(modes, Mapping):
             yield f"suites[{index}].modes: {modes!r} is not a mapping of names to sampling settings"

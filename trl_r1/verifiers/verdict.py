@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from typing import Literal
+
+
+VerifierName = Literal["math", "repair"]  # what an evaluation may decide by
 
 
 class Verdict(enum.Enum):
