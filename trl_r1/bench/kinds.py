@@ -14,6 +14,10 @@ KINDS: Final[dict[str, str]] = {
     "accuracy": "1 for a right answer after the thoughts, else 0; None without a usable gold answer",
     "format": "1 for thoughts and answer each in their place, else 0",
     "language": "share of the words of the thoughts that are in the target language",
+    "code": "1 for a program that passes all tests of its row, else 0",
+    "repair": "1 for a patch after which all hidden tests pass, else 0",
+    "choice": "1 for the right one of lettered options, else 0",
+    "json_schema": "1 for JSON that the row's schema accepts, else 0",
     "contract": "anything, but always one finite number or None a completion, in time (for rewards of your own)",
 }
 _KIND_OF: Final[dict[str, str]] = {
@@ -22,6 +26,10 @@ _KIND_OF: Final[dict[str, str]] = {
     "format_reward": "format",
     "think_format_reward": "format",
     "language_consistency_reward": "language",
+    "code_reward": "code",
+    "repair_reward": "repair",
+    "choice_reward": "choice",
+    "json_schema_reward": "json_schema",
 }
 
 
