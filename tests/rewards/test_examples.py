@@ -9,7 +9,7 @@ from trl_r1 import rewards
 from trl_r1.verifiers.choice import verify_choice
 
 
-FENCE = re.compile(r"```python\n(.*?)```", re.DOTALL)
+FENCE = re.compile(r"^ *```python\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 DOCUMENTED = [getattr(rewards, name) for name in rewards.__all__ if name.endswith("_reward")] + [verify_choice]
 EXAMPLES = [
     pytest.param(block, function, id=f"{function.__name__}-{number}")

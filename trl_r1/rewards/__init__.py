@@ -3,7 +3,9 @@
 from trl_r1.rewards.accuracy import accuracy_reward
 from trl_r1.rewards.checked import AsyncCheckedReward, CheckedReward
 from trl_r1.rewards.choice import ChoiceReward, get_choice_reward
+from trl_r1.rewards.code import CodeReward, get_code_reward
 from trl_r1.rewards.format import format_reward
+from trl_r1.rewards.instructions import InstructionReward, get_instruction_reward
 from trl_r1.rewards.isolation import ErrorBudget
 from trl_r1.rewards.json_schema import JsonSchemaReward, get_json_schema_reward
 from trl_r1.rewards.judge import JudgeReward, get_judge_reward
@@ -19,7 +21,9 @@ __all__ = [
     "AsyncCheckedReward",
     "CheckedReward",
     "ChoiceReward",
+    "CodeReward",
     "ErrorBudget",
+    "InstructionReward",
     "JsonSchemaReward",
     "JudgeReward",
     "LanguageConsistencyReward",
@@ -34,6 +38,8 @@ __all__ = [
     "ensure_checked",
     "format_reward",
     "get_choice_reward",
+    "get_code_reward",
+    "get_instruction_reward",
     "get_json_schema_reward",
     "get_judge_reward",
     "get_language_consistency_reward",
