@@ -295,7 +295,10 @@ ATTACKS = {
     "claim a huge reply": attempt("os.write(3, b'\\xff\\xff\\xff\\xff')\nreturn 0"),
     "claim a reply that never comes": attempt("os.write(3, b'\\0\\0\\0\\x09')\nwhile True: pass"),
     "call what nobody offered": attempt(
-        "import struct\nask = b'X'\nos.write(3, struct.pack('>I', len(ask)) + ask)\nreturn 0"
+        "import struct\n"
+        'ask = b\'["call","x",[],{{"dict":[]}}]\'\n'
+        "os.write(3, struct.pack('>I', len(ask)) + ask)\n"
+        "return 0"
     ),
     "nested reply": attempt("value = []\nfor _ in range(50_000): value = [value]\nreturn value"),
     "circular reply": attempt("value = []\nvalue.append(value)\nreturn value"),
@@ -338,7 +341,7 @@ def play(folder, mode, names):
     before = [server._process.pid for server in box._servers._running]
     found = {}
     for name in names:
-        with box.session(short if name in ENDLESS else limits) as session:
+        with box.session(short if name in {*ENDLESS, "deep recursion"} else limits) as session:
             started = time.monotonic()
             outcome = session.load({"main": ATTACKS[name].source.format(**facts)})
             if outcome.failure is None:

@@ -126,10 +126,13 @@ class Server:
             try:
                 socket.send_fds(self._control, [json.dumps(request).encode()], descriptors)
                 answer = self._control.recv(4096)
-            except OSError as error:
-                raise ServerGoneError(str(error)) from error
-        if not answer:
-            raise ServerGoneError("the fork server ended")
+                if not answer:
+                    raise ConnectionError("the fork server ended")
+            except BaseException as error:
+                self._control.close()  # an answer that comes later must not be taken for the next one's
+                if isinstance(error, OSError):
+                    raise ServerGoneError(str(error)) from error
+                raise
         reply: dict[str, Any] = json.loads(answer)
         return reply
 

@@ -17,6 +17,8 @@ from trl_r1.verifiers.sandbox.servers import Child, ServerGoneError, Servers
 
 
 OnCall = Callable[[str, list[Any], dict[str, Any]], Outcome]
+_READY = wire.frame(["ready"])
+_READY_SECONDS = 30.0  # for a process to shut its doors, on a machine that swaps
 _EXIT_SECONDS = 0.2  # between closing the session and being gone
 
 
@@ -47,6 +49,7 @@ class Session:
         self._program_input = b""
         self._exit_code: int | None = None
         self._on_call: OnCall | None = None
+        self._offered: set[str] = set()
         self._open()
 
     def __enter__(self) -> Session:
@@ -83,6 +86,7 @@ class Session:
         """
         self._on_call = on_call or self._on_call
         named = {module: list(functions) for module, functions in (proxies or {}).items()}
+        self._offered |= {f"{module}.{name}".lstrip(".") for module, names in named.items() for name in names}
         return self._request(["load", dict(files), main, named], self._on_call)
 
     def call(
@@ -187,18 +191,21 @@ class Session:
     def _converse(self, data: bytes, on_call: OnCall | None) -> Outcome:
         """Send a request and take its reply, answering the calls that come between."""
         left = self._limits.wall_seconds
-        self._expect_silence("request")
+        if self._fresh:
+            self._expect_ready()
         while True:
+            self._expect_silence()
             started = time.monotonic()
             self._send(data, started + left)
             kind, *rest = self._receive(started + left)
             left -= time.monotonic() - started
-            if kind == "call" and on_call is not None:
+            if kind == "call":
+                if on_call is None or rest[0] not in self._offered:
+                    raise _BrokenError(Outcome(failure="protocol", detail="it called what it was not offered"))
                 data = _answer(on_call(*rest))
-            elif kind == "call":
-                data = _answer(Outcome(failure="exception", exception="RuntimeError", detail="nobody answers calls"))
             else:
-                self._expect_silence(kind)
+                if kind != "exit":  # after which the process writes no more, but may have ended
+                    self._expect_silence()
                 return _outcome(kind, rest)
 
     def _send(self, data: bytes, deadline: float) -> None:
@@ -243,7 +250,16 @@ class Session:
             data += piece
         return bytes(data)
 
-    def _expect_silence(self, after: str) -> None:
+    def _expect_ready(self) -> None:
+        """Before any code runs, the process says that all doors are shut; else the fault is ours."""
+        try:
+            if self._read(len(_READY), time.monotonic() + _READY_SECONDS) == _READY:
+                return
+        except _BrokenError as broken:
+            raise ServerGoneError(f"no process to run in: {broken}") from None
+        raise ServerGoneError("its process is out of order")
+
+    def _expect_silence(self) -> None:
         """Whoever speaks out of turn is out, so that no answer can be laid ready before its question."""
         assert self._socket is not None
         self._socket.settimeout(None)
@@ -252,7 +268,7 @@ class Session:
                 return  # it ended; the next request will tell
         except OSError:
             return
-        raise _BrokenError(Outcome(failure="protocol", detail=f"unasked bytes after a {after}"))
+        raise _BrokenError(Outcome(failure="protocol", detail="it spoke without being asked"))
 
     def _overrun(self) -> Outcome:
         return Outcome(failure="timeout", detail=f"no answer within {self._limits.wall_seconds:g} s")
@@ -301,7 +317,7 @@ class Session:
 
 
 def _checked(message: Any) -> list[Any]:
-    """One of the four messages a child may send, or a protocol error."""
+    """One of the messages a child may send, or a protocol error."""
     if type(message) is list and message:
         kind, *rest = message
         shape = tuple(map(type, rest))

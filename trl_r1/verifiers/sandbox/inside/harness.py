@@ -37,7 +37,8 @@ class _Session:
         self._main: types.ModuleType | None = None
 
     def serve(self) -> None:
-        handlers = {"load": self._load, "call": self._call, "program": self._program}
+        handlers: dict[str, Callable[..., Any]] = {"load": self._load, "call": self._call, "program": self._program}
+        self._send(["ready"])
         while True:
             operation, *arguments = self._receive()
             try:
@@ -105,7 +106,7 @@ class _Session:
         os.dup2(STDOUT, 1)
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-        sys.__stdin__, sys.__stdout__ = sys.stdin, sys.stdout
+        vars(sys).update(__stdin__=sys.stdin, __stdout__=sys.stdout)
         sys.argv = ["main.py"]
         main = types.ModuleType("__main__")
         sys.modules["__main__"] = main

@@ -220,9 +220,7 @@ def _decisions(column: int) -> dict[int, list[Instruction]]:
     ):
         decisions[call[column]] = _if(_one_of(position, values))
     low, high = _argument(4), _argument(4) + 4  # no address: only to the other end of a pair
-    decisions[_SENDTO[column]] = _if(
-        [(_LOAD, 0, 0, low), (_EQUAL, 0, 3, 0), (_LOAD, 0, 0, high), (_EQUAL, 0, 1, 0)]
-    )
+    decisions[_SENDTO[column]] = _if([(_LOAD, 0, 0, low), (_EQUAL, 0, 3, 0), (_LOAD, 0, 0, high), (_EQUAL, 0, 1, 0)])
     return decisions
 
 

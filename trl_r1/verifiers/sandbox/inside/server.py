@@ -68,18 +68,20 @@ def _fork(
     try:
         pid = os.fork()
     except OSError as error:
-        pid = -1
-        reply = {"error": str(error)}
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return {"error": str(error)}
     if pid == 0:
-        enclosure.keep_descriptors(descriptors)
-        enclosure.close_child(limits)
-        harness.serve(limits["output_bytes"])
+        try:
+            enclosure.keep_descriptors(descriptors)
+            enclosure.close_child(limits)
+            harness.serve(limits["output_bytes"])
+        finally:
+            os._exit(1)
     for descriptor in descriptors:
         os.close(descriptor)
-    if pid > 0:
-        children.add(pid)
-        reply = {"pid": pid}
-    return reply
+    children.add(pid)
+    return {"pid": pid}
 
 
 def _end(pid: int, kill: bool, children: set[int]) -> dict[str, Any]:
