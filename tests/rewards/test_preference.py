@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 import torch
-from transformers import Qwen3Config, Qwen3ForSequenceClassification
+from transformers import Qwen3Config, Qwen3ForSequenceClassification, TrainerState
 
 from trl_r1.errors import RewardError
 from trl_r1.rewards import get_preference_reward
@@ -103,3 +103,37 @@ def test_scale_sigmoid_is_the_logit_squashed(reward_model):
     assert squashed == pytest.approx(torch.tensor(logits).sigmoid().tolist(), abs=1e-6)
     with pytest.raises(RewardError, match="scale: 'tanh' is unknown"):
         get_preference_reward(reward_model, scale="tanh")
+
+
+def test_it_may_be_on_in_the_last_steps_only(reward_model):
+    reward = get_preference_reward(reward_model, last_steps=400)
+    always = get_preference_reward(reward_model)(COMPLETIONS, PROMPTS)
+
+    def at(step, max_steps=1700):
+        return reward(COMPLETIONS, PROMPTS, trainer_state=TrainerState(global_step=step, max_steps=max_steps))
+
+    assert at(0) == at(1299) == [None] * 3
+    assert at(1300) == at(1699) == always
+    assert at(0, max_steps=300) == always  # a shorter run has it throughout
+    assert at(0, max_steps=0) == reward(COMPLETIONS, PROMPTS) == always  # evaluated outside of training
+    assert pickle.loads(pickle.dumps(reward)).last_steps == 400
+    with pytest.raises(RewardError, match="last_steps: 0 never"):
+        get_preference_reward(reward_model, last_steps=0)
+
+
+def test_switching_on_needs_no_state_that_a_resume_could_lose(reward_model):
+    """Scores at a step depend on the step alone, whatever was called before."""
+    steps = [TrainerState(global_step=step, max_steps=4) for step in range(4)]
+    one = get_preference_reward(reward_model, last_steps=2)
+    straight = [one(COMPLETIONS, PROMPTS, trainer_state=state) for state in steps]
+    resumed = get_preference_reward(reward_model, last_steps=2)
+    assert [resumed(COMPLETIONS, PROMPTS, trainer_state=state) for state in steps[1:]] == straight[1:]
+    assert [row == [None] * 3 for row in straight] == [True, True, False, False]
+
+
+def test_thoughts_change_harmlessness_and_not_helpfulness(reward_model):
+    kind, unkind = "<think> hello </think> hello friend", "<think> go away </think> hello friend"
+    helpful = get_preference_reward(reward_model)([kind, unkind], PROMPTS[:1] * 2)
+    harmless = get_preference_reward(reward_model, reward_type="harmless")([kind, unkind], PROMPTS[:1] * 2)
+    assert helpful[0] == pytest.approx(helpful[1], abs=1e-6)
+    assert abs(harmless[0] - harmless[1]) > 1e-3
