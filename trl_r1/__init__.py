@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from trl_r1.rewards import (
         accuracy_reward,
         format_reward,
+        get_code_reward,
         get_language_consistency_reward,
         get_preference_reward,
     )
     from trl_r1.trainer import R1GRPOTrainer
-    from trl_r1.verifiers import Judgement, Verdict, verify_math
+    from trl_r1.verifiers import Judgement, Verdict, verify_code, verify_math
 
 __version__ = "0.1.0"
 __all__ = [
@@ -30,10 +31,12 @@ __all__ = [
     "Verdict",
     "accuracy_reward",
     "format_reward",
+    "get_code_reward",
     "get_language_consistency_reward",
     "get_preference_reward",
     "load_recipe",
     "run_pipeline",
+    "verify_code",
     "verify_math",
 ]
 
@@ -46,10 +49,12 @@ _HOMES = {
     "Verdict": "verifiers",
     "accuracy_reward": "rewards",
     "format_reward": "rewards",
+    "get_code_reward": "rewards",
     "get_language_consistency_reward": "rewards",
     "get_preference_reward": "rewards",
     "load_recipe": "recipe",
     "run_pipeline": "pipeline",
+    "verify_code": "verifiers",
     "verify_math": "verifiers",
 }
 

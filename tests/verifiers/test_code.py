@@ -98,7 +98,8 @@ PROXIED = [
     ("def f(x): return x", "assert candidate(10**40) == 10**40 and candidate('é') == 'é'"),
     ("def f(a, b=2, *c, d=4): return [a, b, c, d]", "assert candidate(1, d=5) == [1, 2, (), 5]"),
     ("def f(x): x.append(3)", "x = [1]\nassert candidate(x) is None\nassert x == [1, 3]"),
-    ("def f(x): x.sort(); return x", "x = [[2], [1]]\nassert candidate(x) == [[1], [2]]\nassert x == [[1], [2]]"),
+    ("def f(x): x.sort()", "x = [[2], [1]]\ncandidate(x)\nassert x == [[1], [2]]"),
+    ("def f(x): x.sort(); return x", "x = [2, 1]\nassert candidate(x) == [1, 2]\nassert x == [2, 1]"),  # unseen
     ("def f(x): x[0][0] = 5", "inner = [1]\ncandidate([inner, 2])\nassert inner == [5]"),
     (
         "def f(x): x['k'].append(1); x['n'] = 2; del x['d']",
@@ -169,7 +170,8 @@ def test_assertions_see_a_local_function(case):
             "an assertion fails",
         ),
         ("def f(x): x = sorted(x)", "x = [2, 1]\ncandidate(x)\nassert x == [1, 2]", "an assertion fails"),
-        ("def f(x): x.sort(); return list(x)", "x = [2, 1]\ncandidate(x)\nassert x == [2, 1]", "an assertion fails"),
+        ("def f(x): x.sort()", "x = [2, 1]\ncandidate(x)\nassert x == [2, 1]", "an assertion fails"),
+        ("def f(x): x.clear(); return []", "x = [2, 1]\nassert candidate(x) == sorted(x)", "an assertion fails"),
         ("def f(n): yield from range(n)", "assert candidate(3) == [0, 1, 2]", "an assertion fails"),
         ("def f(): return {1: 'x'}", "assert candidate() == {'1': 'x'}", "an assertion fails"),
         ("def g(x): return x", "assert candidate(1) == 1", "the program defines no function f"),
@@ -317,12 +319,13 @@ def test_a_batch_keeps_order_and_runs_equal_programs_once():
 def test_judgements_are_remembered_but_for_overruns_and_settings(monkeypatch):
     program = "def add(a, b): return a + b + 0.001"
     first = verify_code(program, ADD)
-    assert verify_code(program, dict(reversed(ADD.items()))) is first
+    again = verify_code(program, dict(reversed(ADD.items())))
+    assert (first.cached, again.cached, again) == (False, True, first)
     assert verify_code(program, ADD, tolerance=0.1).verdict is CORRECT
-    assert verify_code(program, ADD, run_all=True) is not first
+    assert not verify_code(program, ADD, run_all=True).cached
     assert verify_code(program, ADD | {"outputs": [3.001, 7.001, 0.001]}).verdict is CORRECT
     slow = "while True: pass"
-    assert verify_code(slow, SUM, limits=TIGHT) is not verify_code(slow, SUM, limits=TIGHT)
+    assert not any(verify_code(slow, SUM, limits=TIGHT).cached for _ in range(2))
 
 
 def test_it_works_from_other_threads():
@@ -397,6 +400,6 @@ def test_no_isolation_is_an_error_before_anything_runs(monkeypatch):
 
 
 def test_judgements_pickle():
-    judgement = CodeJudgement(WRONG, "test 2 of 2: it differs", "tests", 1, 2, 1, 0.5)
+    judgement = CodeJudgement(WRONG, "test 2 of 2: it differs", "tests", passed=1, total=2, first_failed=1)
     assert pickle.loads(pickle.dumps(judgement)) == judgement
     assert (judgement.reward, judgement.share) == (0.0, 0.5)

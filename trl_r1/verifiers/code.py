@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -44,14 +44,11 @@ class CodeJudgement(Judgement):
             Tests there are.
         first_failed (`int` or `None`):
             Number of the first test that it did not pass, from 0; `None` where there is none.
-        seconds (`float`):
-            Time that judging it took, on the clock.
     """
 
     passed: int = 0
     total: int = 0
     first_failed: int | None = None
-    seconds: float = 0.0
 
     @property
     def share(self) -> float | None:
@@ -158,7 +155,7 @@ def verify_code_batch(
     readings: dict[str, CodeTests | str] = {}
     judged: list[CodeJudgement | _Job] = [_prepare(*pair, settings, readings) for pair in pairs]
     jobs = {item.key: item for item in judged if isinstance(item, _Job)}
-    found = {key: cached for key in jobs if (cached := _cache.get(key))}
+    found = {key: replace(known, cached=True) for key in jobs if (known := _cache.get(key))}
     open_jobs = [job for key, job in jobs.items() if key not in found]
     if open_jobs:
         found |= dict(zip((job.key for job in open_jobs), _run_jobs(open_jobs, settings, stop), strict=True))
@@ -247,13 +244,14 @@ def _run_job(job: _Job, sandbox: Sandbox, settings: _Settings, stop: float) -> C
 def _sum_up(results: Sequence[Result], total: int, seconds: float) -> CodeJudgement:
     passed = sum(result.passed is True for result in results)
     if passed == total:
-        return CodeJudgement(Verdict.CORRECT, f"passes all {total} tests", "tests", passed, total, None, seconds)
+        reason = f"passes all {total} tests"
+        return CodeJudgement(Verdict.CORRECT, reason, "tests", seconds, passed=passed, total=total)
     index = next((index for index, result in enumerate(results) if result.passed is False), len(results) - 1)
     result = results[index]
     verdict = Verdict.UNDECIDABLE if result.passed is None else Verdict.WRONG
     what = " ".join(result.reason.split())[:MAX_REASON_CHARS]  # a program chooses the names of its exceptions
     reason = f"test {index + 1} of {total}: {what}"
-    return CodeJudgement(verdict, reason, result.decided_by, passed, total, index, seconds)
+    return CodeJudgement(verdict, reason, result.decided_by, seconds, passed=passed, total=total, first_failed=index)
 
 
 class _Cache:

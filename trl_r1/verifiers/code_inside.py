@@ -6,8 +6,9 @@ This file is sent there as text and imports nothing of the package. The program'
 process only ever hands out data, and the process of the assertions never runs a line of it.
 
 Across the two processes go plain values. To the assertions a call looks as if it were local, but for this: an argument
-or result is a copy, so identity (`is`) is lost; a list, dictionary or set changes in place as the program changed its
-copy only if it is an argument itself or inside one; and functions or objects of a class cannot be passed.
+or result is a copy, so identity (`is`) is lost, and functions or objects of a class cannot be passed. Lists,
+dictionaries and sets change as the program changed its copies, but only if the function returns `None`, as one that
+works in place does: else a program could bend what its result is then compared with.
 """
 
 from __future__ import annotations
@@ -58,16 +59,16 @@ def call(name: str, args: list[list[Any]], kwargs: dict[str, Any]) -> list[Any]:
             Arguments by name, plain.
 
     Returns:
-        `list`: how it ended, what it gave, and the arguments as they are now. It ended with `"value"`, with the kind
-        of an iterable that is built again on the other side, with `"raise"` (the names of the exception's classes,
-        and its message), or with `"opaque"` (the type of a result that is no data).
+        `list`: how it ended, what it gave, and if that is `None` the arguments as they are now. It ended with
+        `"value"`, with the kind of an iterable that is built again on the other side, with `"raise"` (the names of
+        the exception's classes, and its message), or with `"opaque"` (the type of a result that is no data).
     """
     function = _find(name)
     arguments = [_rebuilt(*pair) for pair in args]
     try:
         kind, value = _portable(function(*arguments, **kwargs))
-        after = [_plain(argument) if type(argument) in MUTABLE else None for argument in arguments]
-        return [kind, value, after]
+        changed = [_plain(item) if type(item) in MUTABLE else None for item in arguments] if value is None else []
+        return [kind, value, changed]
     except _OpaqueError as error:
         return ["opaque", str(error), []]
     except MemoryError:
@@ -160,8 +161,9 @@ def _asker(name: str) -> Callable[..., Any]:
             raise _exception(*value)
         if kind != "value":
             _strange.add(kind)
-        for argument, changed in zip(args, after, strict=True):
-            _write_back(argument, changed)
+        if value is None:
+            for argument, changed in zip(args, after, strict=True):
+                _write_back(argument, changed)
         return _rebuilt(kind, value)
 
     ask.__name__ = name
