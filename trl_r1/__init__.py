@@ -16,7 +16,9 @@ if TYPE_CHECKING:
         format_reward,
         get_code_reward,
         get_language_consistency_reward,
+        get_length_reward,
         get_preference_reward,
+        get_repetition_reward,
     )
     from trl_r1.trainer import R1GRPOTrainer
     from trl_r1.verifiers import Judgement, Verdict, verify_code, verify_math
@@ -33,7 +35,9 @@ __all__ = [
     "format_reward",
     "get_code_reward",
     "get_language_consistency_reward",
+    "get_length_reward",
     "get_preference_reward",
+    "get_repetition_reward",
     "load_recipe",
     "run_pipeline",
     "verify_code",
@@ -51,7 +55,9 @@ _HOMES = {
     "format_reward": "rewards",
     "get_code_reward": "rewards",
     "get_language_consistency_reward": "rewards",
+    "get_length_reward": "rewards",
     "get_preference_reward": "rewards",
+    "get_repetition_reward": "rewards",
     "load_recipe": "recipe",
     "run_pipeline": "pipeline",
     "verify_code": "verifiers",

@@ -10,9 +10,11 @@ from trl_r1.rewards.isolation import ErrorBudget
 from trl_r1.rewards.json_schema import JsonSchemaReward, get_json_schema_reward
 from trl_r1.rewards.judge import JudgeReward, get_judge_reward
 from trl_r1.rewards.language import LanguageConsistencyReward, get_language_consistency_reward
+from trl_r1.rewards.length import LengthReward, get_length_reward
 from trl_r1.rewards.preference import PreferenceReward, get_preference_reward
 from trl_r1.rewards.registry import build_rewards, check_reward_specs, ensure_checked, probe_rewards, reward_names
 from trl_r1.rewards.repair import RepairReward, get_repair_reward
+from trl_r1.rewards.repetition import RepetitionReward, get_repetition_reward
 from trl_r1.rewards.routing import RoutedReward, get_routed_reward
 from trl_r1.rewards.words import count_words, detect_language, is_mixed
 
@@ -27,8 +29,10 @@ __all__ = [
     "JsonSchemaReward",
     "JudgeReward",
     "LanguageConsistencyReward",
+    "LengthReward",
     "PreferenceReward",
     "RepairReward",
+    "RepetitionReward",
     "RoutedReward",
     "accuracy_reward",
     "build_rewards",
@@ -43,8 +47,10 @@ __all__ = [
     "get_json_schema_reward",
     "get_judge_reward",
     "get_language_consistency_reward",
+    "get_length_reward",
     "get_preference_reward",
     "get_repair_reward",
+    "get_repetition_reward",
     "get_routed_reward",
     "is_mixed",
     "probe_rewards",
