@@ -15,8 +15,8 @@ from trl_r1.verifiers.worker_pool import WorkerPool
 
 
 SCRIPT = Path(trl_r1.verifiers.__file__).with_name("math_worker.py")
-QUICK = {"pairs": [["x+1", "1+x"]]}
-ENDLESS = {"pairs": [["7", r"\sum_{i=1}^{10^9} i^i"]]}
+QUICK = {"golds": ["x+1"], "pairs": [["x+1", "1+x"]]}
+ENDLESS = {"golds": ["7"], "pairs": [["7", r"\sum_{i=1}^{10^9} i^i"]]}
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def pool():
 
 
 def result(reply):
-    return reply.failure or reply.content.get("overrun") or reply.content["results"][0]
+    return reply.failure or next(iter(reply.content.get("results") or reply.content))
 
 
 def is_running(pid):
@@ -46,16 +46,16 @@ def wait_until(condition, seconds=20):
 
 
 def test_an_endless_request_is_killed_and_the_others_are_answered_in_order(pool):
-    replies = pool.run([QUICK, ENDLESS, QUICK, {"pairs": [["x", "y"]]}], cpu_seconds=0.2)
+    replies = pool.run([QUICK, ENDLESS, QUICK, {"golds": ["x"], "pairs": [["x", "y"]]}], cpu_seconds=0.2)
     assert [result(reply) for reply in replies] == ["equal", "overrun", "equal", "different"]
     assert replies[1].progress == "gold"  # the gold answer had been read: the overrun is the answer's doing
     assert pool.killed == 2  # after its first try, and after its second
 
 
 def test_an_endless_gold_answer_is_told_from_an_endless_answer(pool):
-    reply = pool.run([{"pairs": [[r"\left(\left[" * 20, "7"]]}], cpu_seconds=0.2)[0]
+    reply = pool.run([{"golds": [r"\left(\left[" * 20], "pairs": []}], cpu_seconds=0.2)[0]
     assert reply.progress != "gold"
-    assert result(reply) in {"overrun", "RecursionError", "unusable_gold"}
+    assert result(reply) in {"overrun", "unusable_gold"}
 
 
 def test_a_worker_that_is_killed_from_outside_is_replaced(pool):
@@ -79,10 +79,9 @@ def test_a_script_that_does_not_start_is_reported_and_no_exception(tmp_path):
 
 
 def test_a_request_that_eats_memory_does_not_take_the_machine(pool):
-    hungry = {"pairs": [["7", r"2^{2^{40}}"]]}
+    hungry = {"golds": ["7"], "pairs": [["7", r"2^{2^{40}}"]]}
     assert result(pool.run([hungry], cpu_seconds=1)[0]) in {
         "overrun",
-        "MemoryError",
         "different",
         "unparseable",
     }

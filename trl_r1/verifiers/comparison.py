@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from trl_r1.verifiers.normalise import is_words, plain
 from trl_r1.verifiers.typed import Comparison, Pair
@@ -23,9 +25,26 @@ def same_spelling(cleaned: str, cleaned_gold: str) -> bool:
     return answer == gold or ("=" not in gold and _LEFT_HAND_SIDE.sub("", answer) == gold)
 
 
-def compare(
-    cleaned: str, cleaned_gold: str, known: Mapping[Pair, bool] | None = None
-) -> tuple[bool | None, list[Pair]]:
+@dataclass(frozen=True, slots=True)
+class Question:
+    """
+    What computer algebra has to say before two answers are compared.
+
+    Args:
+        golds (`tuple[str, ...]`): Values of the gold answer; if they cannot be read, it is unusable.
+        pairs (`tuple[tuple[str, str], ...]`): Values to compare.
+    """
+
+    golds: tuple[str, ...]
+    pairs: tuple[Pair, ...]
+
+    def as_request(self) -> dict[str, Any]:
+        """The question as a worker takes it (see `math_worker.py`)."""
+        pairs = [[to_latex(left), to_latex(right)] for left, right in self.pairs]
+        return {"golds": [to_latex(gold) for gold in self.golds], "pairs": pairs}
+
+
+def compare(cleaned: str, cleaned_gold: str, known: Mapping[Pair, bool] | None = None) -> bool | Question:
     """
     Compare an answer with the gold answer.
 
@@ -33,15 +52,14 @@ def compare(
         cleaned (`str`), cleaned_gold (`str`):
             Answer and gold answer, as [`~trl_r1.verifiers.normalise.clean`] leaves them.
         known (`Mapping[tuple[str, str], bool]`, *optional*):
-            What computer algebra found about pairs of values.
+            What computer algebra found about the pairs of an earlier question.
 
     Returns:
-        `tuple[bool | None, list[tuple[str, str]]]`: whether they are equal; where that is `None`, the (gold, answer)
-        values on which it depends.
+        `bool` or [`Question`]: whether they are equal, or what that depends on.
     """
     comparison = Comparison(known)
     equal = comparison.equal(cleaned_gold, cleaned)
-    return equal, comparison.pending if equal is None else []
+    return Question(tuple(comparison.golds), tuple(comparison.pending)) if equal is None else equal
 
 
 def _depth(text: str) -> int:

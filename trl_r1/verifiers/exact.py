@@ -23,8 +23,9 @@ from functools import cached_property
 MAX_BITS = 40_000  # of a numerator or denominator; 2004! has 19,000
 MAX_FACTORIAL = 3_000
 MAX_TERMS = 60
-MAX_PRODUCT_TERMS = 1_500
-MAX_EXPANDED_POWER = 12
+MAX_PRODUCT_TERMS = 800
+MAX_COEFFICIENT_BITS = 2_000  # of sums of several terms
+MAX_EXPANDED_POWER = 8
 MAX_EXPONENT = 10_000
 MAX_PRIME = 1_000
 
@@ -232,11 +233,12 @@ def _add(left: Sum, right: Sum) -> Sum:
 def _multiply(left: Sum, right: Sum) -> Sum:
     if len(left) * len(right) > MAX_PRODUCT_TERMS:
         raise TooLargeError
+    limit = MAX_BITS if len(left) * len(right) <= 4 else MAX_COEFFICIENT_BITS
     product: Sum = {}
     for term, factor in left.items():
         for other, other_factor in right.items():
             joined, extra = _join(term, other)
-            combined = product.get(joined, Fraction(0)) + _bounded(factor * other_factor * extra)
+            combined = product.get(joined, Fraction(0)) + _bounded(factor * other_factor * extra, limit)
             if combined:
                 product[joined] = combined
             else:
@@ -286,8 +288,8 @@ def _reduced(numerator: Sum, denominator: Sum) -> Value:
     return Value(numerator, {ONE: Fraction(1)})
 
 
-def _bounded(number: Fraction) -> Fraction:
-    if max(number.numerator.bit_length(), number.denominator.bit_length()) > MAX_BITS:
+def _bounded(number: Fraction, limit: int = MAX_BITS) -> Fraction:
+    if max(number.numerator.bit_length(), number.denominator.bit_length()) > limit:
         raise TooLargeError
     return number
 

@@ -67,7 +67,7 @@ class Formula:
     reducible: bool
 
 
-@lru_cache(maxsize=20_000)  # a gold answer comes once for every completion of its group
+@lru_cache(maxsize=4_000)  # a gold answer comes once for every completion of its group
 def read_formula(cleaned: str) -> Formula:
     """
     Read a cleaned answer as one value.

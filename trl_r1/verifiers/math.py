@@ -20,10 +20,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trl_r1.verifiers.comparison import compare, could_run_for_ever, same_spelling, to_latex
+from trl_r1.verifiers.comparison import Question, compare, could_run_for_ever, same_spelling, to_latex
 from trl_r1.verifiers.extraction import MAX_ANSWER_CHARS, extract_answer, is_prose, last_box
 from trl_r1.verifiers.normalise import clean, is_words
-from trl_r1.verifiers.typed import Pair, is_written_out, values_to_parse
+from trl_r1.verifiers.typed import is_written_out, values_to_parse
 from trl_r1.verifiers.verdict import Judgement, Verdict
 from trl_r1.verifiers.worker_pool import Reply, WorkerPool
 
@@ -39,7 +39,7 @@ class _Open:
 
     gold: str  # cleaned
     answer: str  # cleaned
-    pending: tuple[Pair, ...]
+    question: Question
     require_value: bool
 
     @property
@@ -131,14 +131,11 @@ def verify_math_batch(
     judged = [_judge_here(answer, gold, require_value) for answer, gold in pairs]
     open_items = {item.key: item for item in judged if isinstance(item, _Open)}
     found = {key: replace(hit, cached=True) for key, item in open_items.items() if (hit := _cache.get(item))}
-    asked = [item for key, item in open_items.items() if key not in found]
-    requests = [
-        {"pairs": [[to_latex(gold), to_latex(answer)] for gold, answer in item.pending]}
-        for item in sorted(asked, key=_expected_cost)
-    ]
+    asked = sorted((item for key, item in open_items.items() if key not in found), key=_expected_cost)
+    requests = [item.question.as_request() for item in asked]
     left = max(stop - time.monotonic(), 0.0)
     replies = _pool.run(requests, cpu_seconds=cpu_seconds, deadline=left) if requests else []
-    for item, reply in zip(sorted(asked, key=_expected_cost), replies, strict=True):
+    for item, reply in zip(asked, replies, strict=True):
         judgement = found[item.key] = replace(_from_reply(reply, item), seconds=reply.seconds)
         if judgement.verdict is not Verdict.UNDECIDABLE:
             _cache.put(item, judgement)
@@ -203,13 +200,13 @@ def check_golds(golds: Sequence[str | None], deadline: float | None = None) -> l
         reasons.append(_obvious_problem(gold, text))
         if reasons[-1] is None and not is_words(clean(text)) and (values := values_to_parse(clean(text))):
             unsure[index] = values
-    requests = [{"pairs": [[to_latex(value), None] for value in values]} for values in unsure.values()]
+    requests = [{"golds": [to_latex(value) for value in values], "pairs": []} for values in unsure.values()]
     replies = _pool.run(requests, cpu_seconds=ANSWER_CPU_SECONDS, deadline=deadline) if requests else []
     for index, reply in zip(unsure, replies, strict=True):
         text = gold_answer(str(golds[index]))
         if reply.failure == "overrun" or "overrun" in (reply.content or {}):
             reasons[index] = f"it takes too long to read: {_shorten(text)}"
-        elif reply.content is not None and set(reply.content["results"]) != {"usable_gold"}:
+        elif "unusable_gold" in (reply.content or {}):
             reasons[index] = f"not a mathematical expression: {_shorten(text)}"
     return reasons
 
@@ -250,20 +247,19 @@ def _judge_here(completion_or_answer: str, gold: str, require_value: bool) -> Ju
         return Judgement(Verdict.WRONG, "no boxed answer, and the text is no single value", "extraction")
     if not cleaned or is_words(cleaned) or is_words(cleaned_gold):
         return _different(answer, gold_text, "normalised")
-    equal, pending = compare(cleaned, cleaned_gold)
-    if equal is None:
-        for gold_value, value in pending:
-            if could_run_for_ever(value, gold_value):
-                return Judgement(Verdict.WRONG, f"refused: {_shorten(answer)} is left to be evaluated", "overrun")
-        return _Open(cleaned_gold, cleaned, tuple(pending), require_value)
-    if not equal:
+    found = compare(cleaned, cleaned_gold)
+    if isinstance(found, Question):
+        if any(could_run_for_ever(value, gold_value) for gold_value, value in found.pairs):
+            return Judgement(Verdict.WRONG, f"refused: {_shorten(answer)} is left to be evaluated", "overrun")
+        return _Open(cleaned_gold, cleaned, found, require_value)
+    if not found:
         return _different(answer, gold_text, "exact")
-    return _equal(cleaned, cleaned_gold, require_value, "exact")
+    return _equal(answer, gold_text, require_value, "exact")
 
 
 def _equal(answer: str, gold: str, require_value: bool, step: str) -> Judgement:
     """The judgement on an answer that equals the gold answer."""
-    if require_value and not is_written_out(answer, gold):
+    if require_value and not is_written_out(clean(answer), clean(gold)):
         return Judgement(Verdict.WRONG, f"{_shorten(answer)} equals {_shorten(gold)}, but is no value", step)
     return Judgement(Verdict.CORRECT, f"{_shorten(answer)} equals {_shorten(gold)}", step)
 
@@ -274,7 +270,7 @@ def _different(answer: str, gold: str, step: str) -> Judgement:
 
 def _expected_cost(item: _Open) -> int:
     """Short values first: they are seldom the endless ones."""
-    return sum(len(value) for _, value in item.pending)
+    return sum(len(value) for _, value in item.question.pairs)
 
 
 def _from_reply(reply: Reply, item: _Open) -> Judgement:
@@ -286,12 +282,11 @@ def _from_reply(reply: Reply, item: _Open) -> Judgement:
         return Judgement(Verdict.WRONG, f"{_shorten(answer)} takes too long to evaluate", "overrun")
     if reply.content is None:
         return Judgement(Verdict.UNDECIDABLE, f"no comparison: the verifier process was {reply.failure}", "fault")
-    results = reply.content["results"]
-    if "unusable_gold" in results:
+    if "unusable_gold" in reply.content:
         return Judgement(Verdict.UNDECIDABLE, f"gold answer: {_shorten(gold)} is no expression", "fault")
-    known = {pair: result == "equal" for pair, result in zip(item.pending, results, strict=True)}
-    equal, _ = compare(answer, gold, known)
-    if equal:
+    results = reply.content["results"]
+    known = {pair: result == "equal" for pair, result in zip(item.question.pairs, results, strict=True)}
+    if compare(answer, gold, known) is True:
         return _equal(answer, gold, item.require_value, "worker")
     if "unparseable" in results:
         return Judgement(Verdict.WRONG, f"{_shorten(answer)} cannot be read", "worker")

@@ -49,30 +49,26 @@ def serve(connection: Connection, answer: Answer) -> None:
 
 def _answer(request: dict[str, Any], connection: Connection) -> dict[str, Any]:
     """
-    Compare the pairs of a request, `[[gold, answer], ...]`; an answer of `None` asks whether the gold can be read.
+    Compare the values of a request: `pairs`, after making sure that those of the gold answer (`golds`) can be read.
 
     Returns:
-        `dict[str, Any]`: `results`, for each pair `"equal"`, `"different"`, `"unparseable"`, `"usable_gold"` or
-        `"unusable_gold"`; or `overrun` with the name of the limit that was met.
+        `dict[str, Any]`: `results`, for each pair `"equal"`, `"different"` or `"unparseable"`; or else
+        `unusable_gold`, or `overrun` with the name of the limit that was met.
     """
     try:
-        golds = [parse_answer(gold) for gold, _ in request["pairs"]]
+        for gold in request["golds"]:
+            if not parse_answer(gold):
+                return {"unusable_gold": gold}
         connection.send_bytes(json.dumps({"progress": "gold"}).encode())
-        answers = [answer for _, answer in request["pairs"]]
-        return {"results": [_compare(gold, answer) for gold, answer in zip(golds, answers, strict=True)]}
+        return {"results": [_compare(*map(parse_answer, pair)) for pair in request["pairs"]]}
     except (MemoryError, RecursionError) as error:
         return {"overrun": type(error).__name__}
 
 
-def _compare(gold: tuple[Any, ...], text: str | None) -> str:
-    if not gold:
-        return "unusable_gold"
-    if text is None:
-        return "usable_gold"
-    answer = parse_answer(text)
-    if not answer:
+def _compare(left: tuple[Any, ...], right: tuple[Any, ...]) -> str:
+    if not left or not right:
         return "unparseable"
-    return "equal" if answers_equal(gold, answer) else "different"
+    return "equal" if answers_equal(left, right) else "different"
 
 
 @lru_cache(maxsize=4096)

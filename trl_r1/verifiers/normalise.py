@@ -95,7 +95,7 @@ def strip_delimiters(text: str) -> str:
             return text
 
 
-@lru_cache(maxsize=20_000)  # a gold answer comes once for every completion of its group
+@lru_cache(maxsize=4_000)  # a gold answer comes once for every completion of its group
 def clean(text: str) -> str:
     r"""
     The answer in one spelling: no spacing commands, `\frac{}{}` for all fractions, `"..."` for `\text{...}`.

@@ -92,7 +92,7 @@ class Matrix:
 Reading = Leaf | Group | Equation | Inequality | Matrix
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=4_000)
 def readings(cleaned: str) -> tuple[Reading, ...]:
     """
     What a cleaned answer may mean, most likely first.

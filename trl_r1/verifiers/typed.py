@@ -62,12 +62,15 @@ class Comparison:
             What computer algebra found about pairs of values that an earlier comparison left in `pending`.
 
     Attributes:
-        pending (`list[tuple[str, str]]`): (gold, answer) values that only computer algebra can compare.
+        pending (`list[tuple[str, str]]`): pairs of values that only computer algebra can compare.
+        golds (`list[str]`): those of the values that are the gold answer's, and have to be readable.
     """
 
     def __init__(self, known: Mapping[Pair, bool] | None = None) -> None:
         self.known = known or {}
         self.pending: list[Pair] = []
+        self.golds: list[str] = []
+        self._within_answer = False
 
     def equal(self, cleaned_gold: str, cleaned_answer: str) -> bool | None:
         """Whether two cleaned answers are equal; `None` when that depends on what is `pending`."""
@@ -153,7 +156,7 @@ class Comparison:
             return False
         beside = [member for member in equation.members if member != value and not is_name(member)]
         found = [self._same(*((read, other) if equation is gold else (other, read))) for read in readings(value)]
-        return _all([_any(found), *(self._values(value, member) for member in beside)])
+        return _all([_any(found), *(self._holds(value, member) for member in beside)])
 
     def _two_equations(self, gold: Equation, answer: Equation) -> bool | None:
         names = gold.members[0], answer.members[0]
@@ -165,7 +168,7 @@ class Comparison:
             return _all(
                 [
                     _any(self._same(left, right) for left in readings(gold_value) for right in readings(value)),
-                    *(self._values(value, member) for member in beside),
+                    *(self._holds(value, member) for member in beside),
                 ]
             )
         if is_name(names[0]) and is_name(answer.members[-1]) and len(answer.members) == 2:
@@ -207,7 +210,17 @@ class Comparison:
             return _same_residue(gold, answer)
         if _BASED.fullmatch(gold) or _BASED.fullmatch(answer):
             return _same_digits(gold, answer)
-        return self._quantities(gold, answer)
+        try:
+            return self._quantities(gold, answer)
+        except TooLargeError:
+            return False  # a product with a unit's size
+
+    def _holds(self, value: str, member: str) -> bool | None:
+        """Whether what the answer says of its own value is true."""
+        self._within_answer = True
+        holds = self._values(value, member)
+        self._within_answer = False
+        return holds
 
     def _ratios(self, gold: str, answer: str) -> bool | None:
         """`2:4` is `1:2`, and `1/2`; a time of day is compared by its spelling."""
@@ -285,6 +298,8 @@ class Comparison:
             return False  # algebra would drop the words, or not know them
         if pair not in self.pending:
             self.pending.append(pair)
+            if not self._within_answer:
+                self.golds.append(gold)
         return None
 
 
