@@ -1,5 +1,6 @@
 """The bench catches every mutant of our rewards, by the cases that are about its defect; the real rewards pass all."""
 
+import program_mutants  # noqa: F401  (registers its mutants)
 import pytest
 from mutants import MUTANTS
 

@@ -12,8 +12,8 @@ from trl_r1.bench.case import RIGHT, UNJUDGED, WRONG, Case, Row, Want, single, t
 from trl_r1.bench.cases.junk import junk_cases
 
 
-_OPTIONS: Final = ["Rome", "Bern", "Oslo", "Lima"]
-_PROMPT: Final = "What is the capital of Switzerland? (A) Rome (B) Bern (C) Oslo (D) Lima"
+_OPTIONS: Final = ["Bern", "Oslo", "Rome", "Lima"]
+_PROMPT: Final = "What is the capital of Norway? (A) Bern (B) Oslo (C) Rome (D) Lima"
 
 
 def _case(name: str, completion: str, want: Want, why: str, *, honest: bool = False, solution: str | None = "B",
@@ -39,12 +39,12 @@ CASES: Final[list[Case]] = [
     _good("brackets", "(B)", "the letter in brackets"),
     _good("sentence", "The answer is (B).", "a sentence that states it"),
     _good("bold", "**Answer: B**", "Markdown around it"),
-    _good("option_text", r"\boxed{Bern}", "the option's text"),
-    _good("letter_and_text", r"\boxed{B. Bern}", "letter and text"),
-    _good("gold_is_text", r"\boxed{B}", "the gold answer is the option's text", solution="Bern"),
+    _good("option_text", r"\boxed{Oslo}", "the option's text"),
+    _good("letter_and_text", r"\boxed{B. Oslo}", "letter and text"),
+    _good("gold_is_text", r"\boxed{B}", "the gold answer is the option's text", solution="Oslo"),
     _good("last_box", r"At first \boxed{A}, but no: \boxed{B}.", "the last box counts"),
     _good("chinese", r"所以答案是 \boxed{B}。", "a Chinese answer"),
-    _case("honest_options_in_thoughts", thought("(B)", "A is in Italy, C in Norway, D in Peru."), RIGHT,
+    _case("honest_options_in_thoughts", thought("(B)", "A is in Switzerland, C in Italy, D in Peru."), RIGHT,
           "other options are weighed in the thoughts", honest=True),
     _case("honest_answer_block", "<think> B </think> <answer> B </answer>", RIGHT, "an answer block", honest=True),
     _bad("other", r"\boxed{A}", "another option"),
@@ -57,7 +57,7 @@ CASES: Final[list[Case]] = [
     _bad("two_in_sentence", "The answer is B or C.", "two options"),
     _bad("all_boxed", r"\boxed{B} \boxed{A}", "the last box counts"),
     _bad("letter_and_other_text", r"\boxed{B. Rome}", "letter and text contradict each other"),
-    _bad("all_texts", "Rome, Bern, Oslo, Lima", "all texts"),
+    _bad("all_texts", "Bern, Oslo, Rome, Lima", "all texts"),
     _bad("prompt_echo", _PROMPT, "the question, repeated"),
     _bad("none_of_them", "None of the above.", "no option"),
     _bad("word_with_b", "Because nobody knows.", "a letter inside words"),
