@@ -20,6 +20,8 @@ from trl_r1.verifiers.repair_task import RepairTask
 judge_code = get_code_reward(limits={"cpu_seconds": 1.0, "wall_seconds": 3.0})
 judge_choice = get_choice_reward()
 
+NEW_LINE = "\n"
+
 # --- code
 
 
@@ -37,11 +39,16 @@ def run(program, text="", seconds=5):
 
 def for_shape(key, completions, tests, judge):
     """Judge rows whose tests have a key by `judge(program, tests)`, the others by our own reward."""
-    values = judge_code(completions, tests=tests)
-    for index, (text, row) in enumerate(zip(answers(completions), tests, strict=True)):
-        if row and key in row and blocks(text) and (key == "test" or "function" not in row):
-            values[index] = float(judge(blocks(text)[-1], row))
-    return values
+    programs = [(blocks(text) or [None])[-1] for text in answers(completions)]
+    own = [
+        bool(program is not None and row and key in row and (key == "test" or "function" not in row))
+        for program, row in zip(programs, tests, strict=True)
+    ]
+    values = judge_code(completions, tests=[None if mine else row for mine, row in zip(own, tests, strict=True)])
+    return [
+        float(judge(program, row)) if mine else value
+        for mine, program, row, value in zip(own, programs, tests, values, strict=True)
+    ]
 
 
 @mutant("code", "first_line_only", "no_output", "extra_lines")
@@ -235,7 +242,9 @@ def ignores_what_the_diff_says(completions, repair_task, **kwargs):
 
 @mutant("repair", "only_in_thoughts", "thoughts_unclosed")
 def takes_patches_from_the_thoughts(completions, repair_task, **kwargs):
-    texts = [f"<think> a </think> {text[max(0, text.find('```')) :]}" for text in completions]
+    texts = [
+        f"<think> a </think> {text[max(0, text.find('```')) :].replace('</think>', NEW_LINE)}" for text in completions
+    ]
     return judge_repair(texts, repair_task)
 
 

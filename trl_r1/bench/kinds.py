@@ -18,6 +18,9 @@ KINDS: Final[dict[str, str]] = {
     "repair": "1 for a patch after which all hidden tests pass, else 0",
     "choice": "1 for the right one of lettered options, else 0",
     "json_schema": "1 for JSON that the row's schema accepts, else 0",
+    "instruction": "share of the row's instructions on the form that the answer follows",
+    "repetition": "0, or less for a completion that goes round in circles",
+    "length": "more for the shorter of a group's right answers, never a bonus for a wrong one",
     "contract": "anything, but always one finite number or None a completion, in time (for rewards of your own)",
 }
 _KIND_OF: Final[dict[str, str]] = {
@@ -30,6 +33,11 @@ _KIND_OF: Final[dict[str, str]] = {
     "repair_reward": "repair",
     "choice_reward": "choice",
     "json_schema_reward": "json_schema",
+    "instruction_reward": "instruction",
+    "repetition_reward": "repetition",
+    "repetition_penalty_reward": "repetition",
+    "length_reward": "length",
+    "cosine_scaled_reward": "length",
 }
 
 

@@ -1,0 +1,43 @@
+"""Every reward of ours passes every case of its kind: nothing undeserved, and honest completions lose nothing."""
+
+import pytest
+
+from trl_r1.bench import KINDS, cases_of, run_bench
+from trl_r1.rewards import code, instructions, length, repair, repetition
+
+
+SHORT = {"cpu_seconds": 1.0, "wall_seconds": 2.0}
+OURS = {
+    "accuracy": "accuracy_reward",
+    "format": "format_reward",
+    "language": "get_language_consistency_reward",
+    "code": code.get_code_reward(limits=SHORT),
+    "repair": repair.get_repair_reward(limits=SHORT),
+    "choice": "get_choice_reward",
+    "json_schema": "get_json_schema_reward",
+    "instruction": instructions.get_instruction_reward(),
+    "repetition": repetition.get_repetition_reward(),
+    "length": length.get_length_reward(),
+    "contract": "accuracy_reward",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ours_passes(kind):
+    report = run_bench(OURS[kind], kind, seconds=60)
+    assert report.passed, report.to_text()
+    ran = {result.case.name for result in report.results}
+    assert {case.name for case in cases_of(kind)} <= ran | set(report.left_out)
+    assert not report.left_out
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "contract"])
+def test_a_reward_that_always_pays_fails(kind):
+    report = run_bench(lambda completions, **kwargs: [1.0] * len(completions), kind, isolation="thread")
+    assert report.counts["false positive"] > 5
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("contract", "repetition", "length")])
+def test_a_reward_that_never_pays_fails(kind):
+    report = run_bench(lambda completions, **kwargs: [0.0] * len(completions), kind, isolation="thread")
+    assert report.counts["false alarm"] > 5
