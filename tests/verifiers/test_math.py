@@ -123,7 +123,7 @@ def test_verdict_and_step(gold, text, verdict, step):
 
 
 def test_batch_keeps_order_and_asks_the_worker_once_for_a_repeated_answer():
-    identity = (r"\boxed{\cos^2 b+\sin^2 b}", "1")
+    identity = (r"\boxed{\arctan 1}", r"\frac{\pi}{4}")
     pairs = [identity, ("8", "7"), ("7", "7"), identity]
     before = verification_counts().get("cached", 0)
     assert [item.verdict for item in verify_math_batch(pairs)] == [CORRECT, WRONG, CORRECT, CORRECT]

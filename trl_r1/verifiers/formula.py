@@ -1,6 +1,6 @@
 r"""Read a cleaned answer, such as `\frac{1}{2}+\sqrt{3}`, as an exact value.
 
-A reader of what answers look like, not of LaTeX: where two readings are usual (`1/2x`, `\log x`), or a command is
+A reader of what answers look like, not of LaTeX: where two readings are usual (`1/2x`), or a command is
 unknown, it gives up and leaves the text to computer algebra.
 """
 
@@ -15,7 +15,6 @@ from functools import lru_cache
 
 from trl_r1.verifiers.exact import (
     IMAGINARY,
-    MAX_FACTORIAL,
     PI,
     E,
     TooLargeError,
@@ -24,12 +23,12 @@ from trl_r1.verifiers.exact import (
     Value,
     from_generator,
     from_rational,
-    logarithm,
-    power,
-    root_power,
 )
+from trl_r1.verifiers.powers import logarithm, power, root_power
+from trl_r1.verifiers.trigonometry import trigonometric
 
 
+MAX_FACTORIAL = 3_000
 MAX_DEPTH = 40
 
 _NAMES = r"sqrt|arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|sinh|cosh|tanh|ln|exp|pi"
@@ -333,7 +332,7 @@ class _Reader:
         if exponent is not None and exponent.rational == -1:
             raise UnreadableError("an inverse, or a reciprocal")
         argument = self._argument()
-        value = from_generator(("function", name, argument.key))
+        value = trigonometric(name, argument)
         return value if exponent is None else power(value, exponent)
 
     def _argument(self) -> Value:
@@ -388,10 +387,8 @@ class _Reader:
         return self._undone(logarithm(self._argument()))
 
     def any_logarithm(self) -> Value:
-        """A logarithm to a base; without one it may be natural or to ten, which only computer algebra decides."""
-        if not self._take("_"):
-            raise UnreadableError("a logarithm without its base")
-        base = logarithm(self.group())
+        """A logarithm to a base; without one it is to ten, as Math-Verify reads it."""
+        base = logarithm(self.group() if self._take("_") else from_rational(10))
         return self._undone(logarithm(self._argument()) / base)
 
     def exponential(self) -> Value:

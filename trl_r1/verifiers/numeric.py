@@ -17,13 +17,9 @@ from trl_r1.verifiers.exact import IMAGINARY, PI, E, Generator, Sum, Value
 TRUSTED_GAP = 1e-6  # relative to the largest intermediate result; rounding errs by about 1e-13 of it
 _POINTS = ((0.31, 0.43), (1.17, 1.61))  # variables take values in these ranges: below and above one
 
-_REAL_FUNCTIONS = {
+_FUNCTIONS = {
     "sin": cmath.sin,
     "cos": cmath.cos,
-    "tan": cmath.tan,
-    "cot": lambda z: 1 / cmath.tan(z),
-    "sec": lambda z: 1 / cmath.cos(z),
-    "csc": lambda z: 1 / cmath.sin(z),
     "arcsin": cmath.asin,
     "arccos": cmath.acos,
     "arctan": cmath.atan,
@@ -51,11 +47,17 @@ def numbers_differ(left: Value, right: Value) -> bool:
     return all(_differ_at(left, right, place) for place in _POINTS)
 
 
-def _differ_at(left: Value, right: Value, place: tuple[float, float]) -> bool:
-    evaluator = _Evaluator(place)
+def evaluate(value: Value, place: tuple[float, float] = _POINTS[0]) -> complex | None:
+    """The value as a number, or `None` where rounding may have spoilt it."""
     try:
-        first, second = evaluator.value(left), evaluator.value(right)
+        return _Evaluator(place).value(value)
     except (ArithmeticError, ValueError):
+        return None
+
+
+def _differ_at(left: Value, right: Value, place: tuple[float, float]) -> bool:
+    first, second = evaluate(left, place), evaluate(right, place)
+    if first is None or second is None:
         return False
     gap, scale = abs(first - second), max(abs(first), abs(second), 1e-30)
     return math.isfinite(gap) and gap > TRUSTED_GAP * scale
@@ -105,11 +107,11 @@ class _Evaluator:
             if abs(exponent) > 50:
                 raise _DoubtfulError
             return self._generator(name) ** exponent  # type: ignore[arg-type]
-        if kind == "function" and str(name) in _REAL_FUNCTIONS:
+        if kind == "function" and str(name) in _FUNCTIONS:
             argument = self._keyed(generator[2])
             if abs(argument) > 1e6:
                 raise _DoubtfulError
-            result = complex(_REAL_FUNCTIONS[str(name)](argument))
+            result = complex(_FUNCTIONS[str(name)](argument))
             if abs(result) > 1e6:
                 raise _DoubtfulError
             return result

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
+from trl_r1.verifiers.equality import same_value
 from trl_r1.verifiers.exact import (
     PI,
     TooLargeError,
@@ -19,11 +20,9 @@ from trl_r1.verifiers.exact import (
     Value,
     from_rational,
     proportional,
-    same_value,
 )
 from trl_r1.verifiers.formula import Formula, read_formula
 from trl_r1.verifiers.normalise import is_words, plain
-from trl_r1.verifiers.numeric import numbers_differ
 from trl_r1.verifiers.readings import (
     INFINITY,
     Equation,
@@ -286,8 +285,6 @@ class Comparison:
             same = same_value(found[0], found[1])
             if same is not None:
                 return same
-            if numbers_differ(found[0], found[1]):
-                return False
         return self._ask(gold, answer)
 
     def _ask(self, gold: str, answer: str) -> bool | None:
