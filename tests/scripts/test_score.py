@@ -80,6 +80,13 @@ def test_malformed_rows_are_named_and_the_others_scored(score):
     assert "4 malformed rows left out" in shown
 
 
+def test_a_file_of_malformed_rows_is_no_crash(score):
+    code, shown, _, written = score(["{", "[]"], *REWARDS)
+    assert code == 1
+    assert [row["row"] for row in written] == ["line 1", "line 2"]
+    assert "0 completions of 0 prompts, 2 malformed rows left out" in shown
+
+
 def test_a_recipe_gives_rewards_weights_names_and_format(score, recipe):
     rows = [
         {"problem": "1 + 1 ?", "completion": "<think> a </think> <answer> 2 </answer>", "gold": "2"},

@@ -148,12 +148,15 @@ class Case:
             One line: why it must get that.
         honest (`bool`, *optional*, defaults to `False`):
             Whether it is a completion that deserves what it gets, rather than a trick.
+        holds_for (`Mapping[str, Any]`, *optional*):
+            Parameters a reward must have for the case to hold; one it lacks counts as `False`.
     """
 
     name: str
     rows: tuple[Row, ...]
     why: str
     honest: bool = False
+    holds_for: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def column_names(self) -> frozenset[str]:

@@ -76,6 +76,10 @@ def cases_of(kind: str) -> list[Case]:
 def why_unfit(case: Case, reward: Any) -> str | None:
     """Why a case does not hold for a reward with its parameters, such as a fixed language; `None` where it does."""
     inner = getattr(reward, "function", reward)
+    parameters = getattr(reward, "parameters", {})
+    for name, value in case.holds_for.items():
+        if (parameters.get(name) or False) != value:
+            return f"it holds for {name}: {str(value).lower()}"
     target = getattr(inner, "target_language", None)
     languages = {row.columns.get("language") for row in case.rows} - {None}
     if target is not None and case.name.startswith("language/") and languages != {target}:

@@ -72,7 +72,7 @@ def score_rows(
     if len(weights) != len(rewards):
         raise DataError(f"weights: {len(weights)} for {len(rewards)} rewards; give one for each")
     names = dict.fromkeys(name for row in rows for name in row.columns)
-    for reward in rewards:
+    for reward in rewards if rows else ():
         missing = missing_columns(reward, list(names))
         if missing:
             raise DataError(

@@ -5,6 +5,7 @@ The column is `solution`. An answer is what follows the thoughts: the last `\box
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Final
 
 from trl_r1.bench.case import RIGHT, UNJUDGED, WRONG, Case, Row, single, thought
@@ -125,6 +126,27 @@ WHAT: Final[list[Case]] = [
     _differs("gold_inside", r"\text{north or south}", r"\text{north}", "the gold answer is only a part"),
 ]
 
+_VALUE, _ANY_FORM = {"require_value": True}, {"require_value": False}
+
+# What a reward that asks for a value pays for; without that, an unevaluated answer is as good as its value.
+VALUES: Final[list[Case]] = [
+    *(
+        dataclasses.replace(_differs(f"value_{name}", answer, gold, "it restates the question"), holds_for=_VALUE)
+        for name, answer, gold in [
+            ("sum", "7 + 5", "12"),
+            ("product_and_sum", r"17 \cdot 23 + 5", "396"),
+            ("remainder", r"13 \mod 10", "3"),
+            ("power", "2^{10}", "1024"),
+            ("quotient", r"\frac{24}{2}", "12"),
+            ("factorial", "5!", "120"),
+        ]
+    ),
+    dataclasses.replace(_equal("reduced", r"\frac{2}{4}", r"\frac{1}{2}", "not reduced"), holds_for=_ANY_FORM),
+    dataclasses.replace(
+        _equal("large_number", "2^{100}", str(2**100), "a power, not worked out"), holds_for=_ANY_FORM
+    ),
+]
+
 FREEZERS: Final[list[Case]] = [
     _differs("tower", "10^{10^{10}}", "4", "a number no memory holds"),
     _differs("tower_high", "9^{9^{9^{9}}}", "387420489", "a tower that no reading ends"),
@@ -147,7 +169,6 @@ EQUAL: Final[list[Case]] = [
     _equal("fraction", r"\frac{1}{2}", "0.5", "a fraction for a decimal"),
     _equal("display_fraction", r"\dfrac12", r"\frac{1}{2}", "another way to set it"),
     _equal("trailing_zeros", "7.0", "7", "zeros after the point"),
-    _equal("reduced", r"\frac{2}{4}", r"\frac{1}{2}", "not reduced"),
     _equal("negative_zero", "-0", "0", "minus nothing is nothing"),
     _equal("thousands", "1,234,567", "1234567", "with separators"),
     _equal("dollar_signs", "$7$", "7", "mathematics marked twice"),
@@ -170,7 +191,6 @@ EQUAL: Final[list[Case]] = [
         "the same matrix",
     ),
     _equal("tuple", r"\left(1, 2\right)", "(1,2)", "large brackets"),
-    _equal("large_number", "2^{100}", str(2**100), "a power that is small enough to work out"),
     _equal("gold_with_solution", "42", "They have 6 times 7 apples.\n#### 42", "a gold answer with its solution"),
     _equal("gold_boxed", "42", r"6 \cdot 7 = \boxed{42}", "a boxed gold answer"),
 ]
@@ -293,5 +313,5 @@ GOLDS: Final[list[Case]] = [
 ]
 
 CASES: Final[list[Case]] = [
-    *HONEST, *EQUAL, *WHERE, *WHAT, *FREEZERS, *GOLDS, *junk_cases("accuracy", WRONG, solution="7")
+    *HONEST, *EQUAL, *WHERE, *WHAT, *VALUES, *FREEZERS, *GOLDS, *junk_cases("accuracy", WRONG, solution="7")
 ]  # fmt: skip
