@@ -12,6 +12,7 @@ from trl_r1.rewards.judge import JudgeReward, get_judge_reward
 from trl_r1.rewards.language import LanguageConsistencyReward, get_language_consistency_reward
 from trl_r1.rewards.length import LengthReward, get_length_reward
 from trl_r1.rewards.preference import PreferenceReward, get_preference_reward
+from trl_r1.rewards.reasoning_gym import ReasoningGymReward, get_reasoning_gym_reward
 from trl_r1.rewards.registry import build_rewards, check_reward_specs, ensure_checked, probe_rewards, reward_names
 from trl_r1.rewards.repair import RepairReward, get_repair_reward
 from trl_r1.rewards.repetition import RepetitionReward, get_repetition_reward
@@ -31,6 +32,7 @@ __all__ = [
     "LanguageConsistencyReward",
     "LengthReward",
     "PreferenceReward",
+    "ReasoningGymReward",
     "RepairReward",
     "RepetitionReward",
     "RoutedReward",
@@ -49,6 +51,7 @@ __all__ = [
     "get_language_consistency_reward",
     "get_length_reward",
     "get_preference_reward",
+    "get_reasoning_gym_reward",
     "get_repair_reward",
     "get_repetition_reward",
     "get_routed_reward",
