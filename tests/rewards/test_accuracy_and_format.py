@@ -67,7 +67,47 @@ def test_accuracy_logs_reasons_and_faults():
     )
     assert columns["verdict"][0] == "9 is the gold answer"
     assert columns["verdict"][1] == "8 is not 9"
-    assert metrics == {"accuracy/overrun": 0.25, "accuracy/undecidable": 0.25}
+    assert columns["verdict_seconds"] == [0.0] * 4
+    assert metrics == {
+        "accuracy/overrun": 0.25,
+        "accuracy/undecidable": 0.25,
+        "accuracy/by_extraction": 0.0,
+        "accuracy/by_normalised": 0.25,
+        "accuracy/by_exact": 0.25,
+        "accuracy/by_worker": 0.0,
+        "accuracy/cached": 0.0,
+        "accuracy/slowest_seconds": 0.0,
+        "accuracy/killed": 0.0,
+    }
+
+
+def test_accuracy_says_which_answer_was_slowest_and_what_was_cached():
+    logged = [{}, {}]
+    columns = {}
+    completions = [RIGHT, r"<think> a </think> \boxed{173\arctan 1}"]
+    for metrics in logged:
+        scores = accuracy_reward(
+            completions,
+            ["9", r"\frac{173\pi}{4}"],
+            log_extra=columns.__setitem__,
+            log_metric=metrics.__setitem__,
+        )
+        assert scores == [1.0, 1.0]
+    assert [metrics["accuracy/cached"] for metrics in logged] == [0.0, 0.5]
+    assert logged[0]["accuracy/by_worker"] == 0.5
+    assert logged[0]["accuracy/slowest_seconds"] > 0
+    assert columns["verdict_seconds"][0] == 0.0
+
+
+def test_accuracy_may_require_a_value():
+    completion = r"<think> a </think> \boxed{4+5}"
+    assert accuracy_reward([completion, RIGHT], ["9", "9"]) == [1.0, 1.0]
+    assert accuracy_reward([completion, RIGHT], ["9", "9"], require_value=True) == [0.0, 1.0]
+
+
+def test_two_answer_blocks_are_no_answer():
+    completion = "<think> a </think> <answer> 8 </answer> <answer> 9 </answer>"
+    assert accuracy_reward([completion, completion], ["8", "9"]) == [0.0, 0.0]
 
 
 def test_accuracy_is_the_verifiers_verdict():

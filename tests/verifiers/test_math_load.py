@@ -102,7 +102,6 @@ def test_a_long_run_leaks_nothing(calls):
         (judgement,) = verify_math_batch([pair], cpu_seconds=0.1)
         assert judgement.verdict in ((WRONG, UNDECIDABLE) if index % 100 == 50 else (CORRECT,)), (pair, judgement)
     after = snapshot()
-    print(f"{calls} calls: descriptors, workers, MiB of this process, of the nursery, of a worker: {before} -> {after}")
     assert after[0] <= before[0]
     assert after[1] <= _pool.size
     assert after[2] < before[2] + 60  # the caches: 20,000 judgements and 4,000 readings at most

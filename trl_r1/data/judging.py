@@ -10,6 +10,7 @@ from trl_r1.chat_template import ParsedCompletion, prefill_of
 from trl_r1.generation import Completion
 from trl_r1.rewards.completions import parse_completions
 from trl_r1.verifiers import Judgement, Verdict, verify_math_batch
+from trl_r1.verifiers.extraction import gradable_answer
 from trl_r1.verifiers.repair import verify_repair_batch
 from trl_r1.verifiers.repair_task import RepairTask
 from trl_r1.verifiers.verdict import VerifierName
@@ -118,7 +119,7 @@ def judge_answers(parsed: Sequence[ParsedCompletion], golds: Sequence[str | None
     open_rows = [index for index, gold in enumerate(golds) if gold is not None]
     for start in range(0, len(open_rows), VERIFIED_AT_ONCE):
         batch = open_rows[start : start + VERIFIED_AT_ONCE]
-        pairs = [(parsed[index].answer or "", str(golds[index])) for index in batch]
+        pairs = [(gradable_answer(parsed[index]) or "", str(golds[index])) for index in batch]
         for index, judgement in zip(batch, verify_math_batch(pairs), strict=True):
             judged[index] = judgement
     return judged

@@ -6,7 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from trl_r1.rewards.completions import Text, parse_completions
-from trl_r1.verifiers import Verdict, verify_math_batch
+from trl_r1.verifiers import Judgement, Verdict, verification_counts, verify_math_batch
+from trl_r1.verifiers.extraction import gradable_answer
+
+
+_STEPS = ("extraction", "normalised", "exact", "worker")
 
 
 def accuracy_reward(
@@ -16,12 +20,14 @@ def accuracy_reward(
     response_format: Sequence[str | None] | None = None,
     log_extra: Callable[[str, list[Any]], None] | None = None,
     log_metric: Callable[[str, float], None] | None = None,
+    require_value: bool = False,
     **kwargs: Any,
 ) -> list[float | None]:
     r"""
     Reward 1.0 for a right answer and 0.0 for a wrong or missing one.
 
-    Only what follows the thoughts is graded, by [`~trl_r1.verifiers.verify_math`].
+    Only what follows the thoughts is graded, by [`~trl_r1.verifiers.verify_math`]. The rule-based accuracy reward of
+    DeepSeek-R1 (section 2.1, and B.3.1 of the supplement).
 
     Args:
         completions (`Sequence[str | list[dict[str, Any]]]`):
@@ -33,9 +39,14 @@ def accuracy_reward(
         response_format (`Sequence[str | None]`, *optional*):
             `"r1_zero"` or `"r1"` (default), of each row.
         log_extra (`Callable`, *optional*):
-            Given by the trainer: adds a column to the table of completions.
+            Given by the trainer: adds two columns to the table of completions, why each answer is right or wrong
+            (`verdict`) and how long a worker process took over it (`verdict_seconds`).
         log_metric (`Callable`, *optional*):
-            Given by the trainer: logs how many answers overran or could not be judged.
+            Given by the trainer: logs shares of the answers (`accuracy/overrun`, `accuracy/undecidable`,
+            `accuracy/cached`, and `accuracy/by_extraction`, `by_normalised`, `by_exact`, `by_worker` for the step that
+            decided), workers killed (`accuracy/killed`) and the slowest answer's time (`accuracy/slowest_seconds`).
+        require_value (`bool`, *optional*, defaults to `False`):
+            Whether an answer that equals the solution but restates the question, such as `17*23+5`, earns nothing.
 
     Returns:
         `list[float | None]`: `None` where there is no gold answer, or where it or the verifier failed.
@@ -49,13 +60,27 @@ def accuracy_reward(
     """
     parsed = parse_completions(completions, prompt_tail, response_format)
     rows = [index for index, gold in enumerate(solution) if gold is not None]
-    pairs = [(parsed[index].answer or "", str(solution[index])) for index in rows]
-    judgements = dict(zip(rows, verify_math_batch(pairs), strict=True))
+    pairs = [(gradable_answer(parsed[index]) or "", str(solution[index])) for index in rows]
+    killed = verification_counts()["killed"]
+    judgements = dict(zip(rows, verify_math_batch(pairs, require_value=require_value), strict=True))
     if log_extra is not None:
-        log_extra("verdict", [judgements[i].reason if i in judgements else "" for i in range(len(completions))])
+        found = [judgements.get(index) for index in range(len(completions))]
+        log_extra("verdict", [judgement.reason if judgement else "" for judgement in found])
+        log_extra("verdict_seconds", [round(judgement.seconds, 3) if judgement else 0.0 for judgement in found])
     if log_metric is not None and rows:
-        overran = sum(judgement.decided_by == "overrun" for judgement in judgements.values())
-        undecided = sum(judgement.verdict is Verdict.UNDECIDABLE for judgement in judgements.values())
-        log_metric("accuracy/overrun", overran / len(rows))
-        log_metric("accuracy/undecidable", undecided / len(rows))
+        for name, value in _metrics(list(judgements.values())).items():
+            log_metric(f"accuracy/{name}", value)
+        log_metric("accuracy/killed", float(verification_counts()["killed"] - killed))
     return [judgements[i].reward if i in judgements else None for i in range(len(completions))]
+
+
+def _metrics(judgements: Sequence[Judgement]) -> dict[str, float]:
+    """Shares of a batch by the step that decided, and its slowest answer."""
+    count = len(judgements)
+    shares = {f"by_{step}": sum(each.decided_by == step for each in judgements) / count for step in _STEPS}
+    return shares | {
+        "overrun": sum(each.decided_by == "overrun" for each in judgements) / count,
+        "undecidable": sum(each.verdict is Verdict.UNDECIDABLE for each in judgements) / count,
+        "cached": sum(each.cached for each in judgements) / count,
+        "slowest_seconds": max(each.seconds for each in judgements),
+    }

@@ -2,7 +2,14 @@
 
 from trl_r1.verifiers.code import CodeJudgement, check_sandbox, verify_code, verify_code_batch
 from trl_r1.verifiers.code_tests import check_code_tests
-from trl_r1.verifiers.math import check_gold, check_golds, verification_counts, verify_math, verify_math_batch
+from trl_r1.verifiers.math import (
+    check_gold,
+    check_golds,
+    slowest_verification,
+    verification_counts,
+    verify_math,
+    verify_math_batch,
+)
 from trl_r1.verifiers.verdict import Judgement, Verdict
 
 
@@ -14,6 +21,7 @@ __all__ = [
     "check_gold",
     "check_golds",
     "check_sandbox",
+    "slowest_verification",
     "verification_counts",
     "verify_code",
     "verify_code_batch",
