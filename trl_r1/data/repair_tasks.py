@@ -20,7 +20,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
-from trl_r1.data.mutations import MutationKind, mutate
+from trl_r1.data.mutations import Mutant, MutationKind, mutate
 from trl_r1.errors import DataError
 from trl_r1.verifiers.code_comparison import values_equal
 from trl_r1.verifiers.repair import TOLERANCE
