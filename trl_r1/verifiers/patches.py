@@ -174,7 +174,7 @@ def _whole_files(blocks: Sequence[_Block], files: Mapping[str, str]) -> dict[str
 
 def _read_diff(text: str) -> list[_FileDiff]:
     """Files and hunks of a unified diff, or an error for the first line that is out of place."""
-    lines = text.split("\n")
+    lines = text.rstrip("\n").split("\n")
     diffs: list[_FileDiff] = []
     position = 0
     while position < len(lines):
