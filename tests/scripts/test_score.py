@@ -122,7 +122,7 @@ def test_trl_logs_are_read_joined_with_their_questions_and_compared(tmp_path, ca
     (questions / "train.jsonl").write_text(
         json.dumps({"problem": "3 + 4 ?", "solution": "7"})
         + "\n"
-        + json.dumps({"problem": "1 ?", "solution": "1"})
+        + json.dumps({"problem": "+ 4 ?", "solution": "1"})
         + "\n"
     )
     code = main(["score", str(tmp_path / "run"), "--reward", "accuracy_reward", "--dataset", str(questions)])
@@ -130,6 +130,15 @@ def test_trl_logs_are_read_joined_with_their_questions_and_compared(tmp_path, ca
     assert code == 0
     assert "completions_00001.parquet row 2" in shown
     assert "1 of 2" in shown  # differs from what was logged
+
+
+def test_a_question_is_not_found_inside_a_number(tmp_path, score):
+    (tmp_path / "train.jsonl").write_text(json.dumps({"problem": "1 + 1 ?", "solution": "2"}) + "\n")
+    rows = [
+        {"prompt": prompt, "completion": "<think> a </think> \\boxed{2}"} for prompt in ("Q: 1 + 1 ?", "Q: 11 + 1 ?")
+    ]
+    _, _, _, written = score(rows, "--reward", "accuracy_reward", "--dataset", str(tmp_path))
+    assert [row["reward"] for row in written] == [1.0, None]
 
 
 def test_many_rows_are_cut_and_groups_stay_whole(score, monkeypatch):

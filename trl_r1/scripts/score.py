@@ -9,8 +9,10 @@ Score completions offline and say why, row by row; or attack the rewards themsel
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -103,9 +105,8 @@ def score_file(options: argparse.Namespace) -> int:
 
     scorer = make_scorer(options)
     rows, malformed = read_completions(options.file)
-    rows = [complete(row, scorer) for row in rows]
     tokenizer = _load_tokenizer(options.tokenizer)
-    scored = score_rows(scorer.rewards, rows, scorer.weights, tokenizer)
+    scored = score_rows(scorer.rewards, complete(rows, scorer), scorer.weights, tokenizer)
     console = Console(soft_wrap=False)
     show_rows(console, scored, malformed, options.rows)
     show_summary(console, scored, malformed, scorer.weights)
@@ -142,28 +143,37 @@ def make_scorer(options: argparse.Namespace) -> Scorer:
     return Scorer(rewards, list(weights), {"response_format": response_format}, renamed, questions)
 
 
-def complete(row: CompletionRow, scorer: Scorer) -> CompletionRow:
-    """A row with the recipe's names and formats, and with the columns of its question in the dataset."""
-    import dataclasses
+def complete(rows: Sequence[CompletionRow], scorer: Scorer) -> list[CompletionRow]:
+    """Rows with the recipe's names and formats, and with the columns of their questions in the dataset."""
+    questions = [_renamed(row, scorer) for row in scorer.questions]
+    found: dict[str, dict[str, Any]] = {}  # completions of one prompt share it
+    completed = []
+    for row in rows:
+        columns = _renamed(row.columns, scorer)
+        text = str(columns.get("problem") or "")
+        if text not in found:
+            found[text] = _question_in(text, questions)
+        for name, value in {**found[text], **scorer.columns}.items():
+            if columns.get(name) is None:
+                columns[name] = value
+        completed.append(dataclasses.replace(row, columns=columns))
+    return completed
 
-    columns = {scorer.renamed.get(name, name): value for name, value in row.columns.items()}
-    question = _question_of(columns.get("problem") or "", scorer)
-    for name, value in {**question, **scorer.columns}.items():
-        if columns.get(name) is None:
-            columns[name] = value
-    return dataclasses.replace(row, columns=columns)
+
+def _renamed(columns: Mapping[str, Any], scorer: Scorer) -> dict[str, Any]:
+    return {scorer.renamed.get(name, name): value for name, value in columns.items()}
 
 
-def _question_of(text: str, scorer: Scorer) -> dict[str, Any]:
-    """Columns of the dataset's row whose question a prompt is, or holds; the longest such question."""
-    found: dict[str, Any] = {}
-    longest = -1
-    for row in scorer.questions:
-        columns = {scorer.renamed.get(name, name): value for name, value in row.items()}
-        problem = columns.get("problem")
-        if isinstance(problem, str) and len(problem) > longest and problem in text:
-            found, longest = columns, len(problem)
-    return found
+def _question_in(text: str, questions: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The row whose question a text is, or else holds between words; the longest such question."""
+    best: dict[str, Any] = {}
+    for row in questions:
+        problem = row.get("problem")
+        if not isinstance(problem, str) or len(problem) <= len(best.get("problem", "")) or problem not in text:
+            continue
+        if re.search(rf"(?<!\w){re.escape(problem)}(?!\w)", text):  # "1 + 1?" is no question of "11 + 1?"
+            best = row
+    return best
 
 
 def _questions(dataset: str | None) -> list[dict[str, Any]]:
