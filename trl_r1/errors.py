@@ -3,7 +3,8 @@
     R1Error (ValueError)
     ├── RecipeError      a YAML file or a command line is wrong; carries all problems of the file at once
     ├── DataError        a dataset lacks a column, is empty, or holds rows that cannot be used
-    ├── RewardError      a reward function raised, or returned something that is not one number or `None` a completion
+    ├── RewardError      a reward function cannot be built or used, or failed too often
+    │   └── RewardFaultError   it raised, or returned something that is not one number or `None` a completion
     ├── TemplateError    a prompt or chat template does not do what training needs
     ├── RecordError      a `stage.json` is missing, damaged or of another schema
     └── PipelineError    a pipeline cannot be ordered, or one of its stages failed
@@ -43,7 +44,11 @@ class DataError(R1Error):
 
 
 class RewardError(R1Error):
-    """A reward function broke its contract."""
+    """A reward function cannot be built or used, broke its contract, or failed too often."""
+
+
+class RewardFaultError(RewardError):
+    """A reward function raised, or broke its contract, on some batch: what an error budget may tolerate."""
 
 
 class TemplateError(R1Error):

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from trl_r1.chat_template import join_response
-from trl_r1.errors import R1Error
+from trl_r1.errors import R1Error, RewardFaultError
 from trl_r1.rewards.batches import BatchLogs
-from trl_r1.rewards.isolation import Attempt, ErrorBudget, RewardFaultError, fault_of
+from trl_r1.rewards.isolation import Attempt, ErrorBudget, fault_of
 
 
 PROBE_COMPLETIONS = 2

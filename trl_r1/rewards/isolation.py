@@ -9,17 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from trl_r1.chat_template import completion_text
-from trl_r1.errors import RewardError
+from trl_r1.errors import RewardError, RewardFaultError
 from trl_r1.rewards.batches import BatchLogs, group_rows, slice_batch
 
 
 MIN_ROWS = 64  # a share of fewer rows says little
 MAX_EXHIBITS = 1000  # lines written by one reward
 MAX_EXHIBIT_CHARS = 20_000  # of a prompt or completion
-
-
-class RewardFaultError(RewardError):
-    """A reward raised, or broke its contract, on some batch: what an error budget may tolerate."""
 
 
 def fault_of(name: str, error: BaseException) -> RewardFaultError:
