@@ -14,6 +14,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
+import pkgutil
 import random
 import sys
 import threading
@@ -97,7 +98,7 @@ class _Session:
         if not dotted:
             return self._main
         try:
-            return importlib.import_module(dotted)
+            return pkgutil.resolve_name(dotted)
         except ModuleNotFoundError:
             return functools.reduce(getattr, dotted.split("."), self._main)
 

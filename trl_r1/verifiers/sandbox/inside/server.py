@@ -20,7 +20,7 @@ from . import enclose, harness
 # fmt: off
 PRELOADED = (
     "abc", "argparse", "array", "ast", "asyncio", "base64", "binascii", "bisect", "bz2", "calendar", "cmath",
-    "collections.abc", "colorsys", "concurrent.futures", "configparser", "contextlib", "copy", "csv", "ctypes",
+    "collections.abc", "colorsys", "concurrent.futures.thread", "configparser", "contextlib", "copy", "csv", "ctypes",
     "dataclasses", "datetime", "decimal", "difflib", "doctest", "encodings.ascii", "encodings.idna",
     "encodings.latin_1", "enum", "fcntl", "fractions", "functools", "gc", "glob", "graphlib", "gzip", "hashlib",
     "heapq", "hmac", "html", "inspect", "io", "ipaddress", "itertools", "json", "keyword", "linecache", "locale",
