@@ -149,8 +149,9 @@ def get_repetition_reward(
     Example:
 
     ```python
-    >>> get_repetition_reward()(["<think> 三加四得七 </think> 7", "<think>" + "你好" * 200 + "</think> 7"])
-    [0.0, -0.9914...]
+    >>> texts = ["<think> 三加四得七 </think> 7", "<think>" + "你好" * 200 + "</think> 7"]
+    >>> [round(value, 2) for value in get_repetition_reward()(texts)]
+    [0.0, -0.98]
     ```
     """
     return RepetitionReward(ngram_size, max_penalty, free_share, reads, unit)
