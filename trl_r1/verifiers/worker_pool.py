@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 START_SECONDS = 120.0  # an import from a slow network disk
 FIRST_TRY = 0.1  # share of the processor time a request may use before the others had their turn
+LEAST_TRY = 0.1  # seconds of it; a fresh worker needs half of that for its first answer
 LEAST_SHARE = 0.25  # of it that a request must have had, for its overrun to be its own doing
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
 
@@ -108,9 +109,9 @@ class WorkerPool:
         """
         Answer requests, in their order. Other threads that call it meanwhile wait for their turn.
 
-        Every request gets a tenth of its processor time first, and what it lacks when all had their turn. So endless
-        requests, however many, keep nobody waiting, and cost `1.1 * cpu_seconds` each at most. When time gets short
-        the second try is shorter too, by the same share for all.
+        Every request gets a tenth of its processor time first (0.1 s at least), and the whole of it when all had their
+        turn. So endless requests, however many, keep nobody waiting, and cost `1.1 * cpu_seconds` each at most. When
+        time gets short the second try is shorter too, by the same share for all.
 
         Args:
             requests (`Sequence[dict[str, Any]]`):
@@ -129,7 +130,7 @@ class WorkerPool:
             return [Reply(None, "deadline") for _ in requests]
         try:
             replies: list[Reply | None] = [None] * len(requests)
-            todo = deque(_Task(index, request, FIRST_TRY * cpu_seconds) for index, request in enumerate(requests))
+            todo = deque(_Task(index, request, _first_try(cpu_seconds)) for index, request in enumerate(requests))
             try:
                 self._start_workers(min(len(todo), self.size))
             except _NurseryError as error:
@@ -147,7 +148,7 @@ class WorkerPool:
                 worker, task = self._idle.pop(), todo.popleft()
                 if task.tried:
                     share = 0.8 * (stop - time.monotonic()) * self.size / (len(todo) + len(busy) + 1)
-                    task.cpu_seconds = max(FIRST_TRY * cpu_seconds, min(cpu_seconds, share))
+                    task.cpu_seconds = max(_first_try(cpu_seconds), min(cpu_seconds, share))
                 task.attempts += 1
                 task.progress = None
                 task.started = time.monotonic()
@@ -206,7 +207,7 @@ class WorkerPool:
         """A worker died: try its request again where that may help."""
         ended_by = self._kill(worker)
         if ended_by == signal.SIGPROF:
-            if not task.tried:
+            if not task.tried and task.cpu_seconds < cpu_seconds:
                 task.tried = True
                 task.attempts -= 1
                 task.seconds += time.monotonic() - task.started
@@ -307,6 +308,10 @@ class WorkerPool:
         if self._nursery is not None:
             self._nursery.returncode = 0  # not this process's child
         self._nursery = None
+
+
+def _first_try(cpu_seconds: float) -> float:
+    return min(cpu_seconds, max(FIRST_TRY * cpu_seconds, LEAST_TRY))
 
 
 def _reply(
