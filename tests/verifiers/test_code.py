@@ -236,39 +236,31 @@ def test_each_assertion_of_a_list_is_a_test():
 
 # Overruns
 
+FORGIVING = checks("try:\n    candidate(1)\nexcept BaseException:\n    pass")
+CALLED = {"function": "f", "inputs": [[1]], "outputs": [1]}
 OVERRUNS = [
-    ("while True: pass", "timeout"),
-    ("import time; time.sleep(99)", "timeout"),
-    ("x = bytearray(10**9)", "memory"),
-    ("x = 'a' * 50_000_000; print(x, flush=True)", "output"),
-    ("import os; os.kill(os.getpid(), 9)", None),
-    ("9 ** 9 ** 9", "timeout"),
-    ("import sys; sys.setrecursionlimit(10**9)\ndef g(): g()\ng()", None),
+    ("while True: pass", "timeout", SUM),
+    ("9 ** 9 ** 9", "timeout", FORGIVING),  # one long operation, which no signal handler of Python's interrupts
+    *(("import time; time.sleep(99)", "timeout", tests) for tests in (SUM, CALLED, FORGIVING)),
+    *(("x = bytearray(10**9)", "memory", tests) for tests in (SUM, CALLED, FORGIVING)),
+    ("print('a' * 50_000_000, flush=True)", "output", SUM),
+    *(("return 'a' * 50_000_000", "output", tests) for tests in (CALLED, FORGIVING)),
 ]
 
 
-@pytest.mark.parametrize(("statement", "kind"), OVERRUNS)
-@pytest.mark.parametrize(
-    "tests",
-    [
-        SUM,
-        {"function": "f", "inputs": [[1]], "outputs": [1]},
-        checks("try:\n    candidate(1)\nexcept BaseException:\n    pass"),
-    ],
-)
+@pytest.mark.parametrize(("statement", "kind", "tests"), OVERRUNS)
 def test_an_overrun_is_wrong_with_its_reason(statement, kind, tests):
-    if tests is SUM:
-        program = statement
-    elif kind == "output":
-        program = "def f(x): return 'a' * 50_000_000"
-    else:
-        body = statement.replace("\n", "\n    ")
-        program = f"def f(x):\n    {body}\n    return x"
+    program = statement if tests is SUM else f"def f(x):\n    {statement}\n    return x"
     judgement = verify_code(program, tests, limits=TIGHT)
-    assert judgement.verdict is WRONG
-    if kind:
-        assert judgement.decided_by == "overrun"
-        assert kind in judgement.reason
+    assert (judgement.verdict, judgement.decided_by) == (WRONG, "overrun")
+    assert kind in judgement.reason
+
+
+def test_a_crash_is_wrong():
+    crash = "import sys; sys.setrecursionlimit(10**9)\n    def g(): g()\n    g()"
+    for statement in ("import os; os.kill(os.getpid(), 11)", crash):
+        judgement = verify_code(f"def f(x):\n    {statement}", FORGIVING, limits=TIGHT)
+        assert judgement.verdict is WRONG, judgement.reason
 
 
 def test_a_result_that_is_too_much_for_the_test_is_the_programs_overrun():
@@ -319,13 +311,35 @@ def test_a_batch_keeps_order_and_runs_equal_programs_once():
 def test_judgements_are_remembered_but_for_overruns_and_settings(monkeypatch):
     program = "def add(a, b): return a + b + 0.001"
     first = verify_code(program, ADD)
-    again = verify_code(program, dict(reversed(ADD.items())))
+    again = verify_code(program, dict(ADD))
     assert (first.cached, again.cached, again) == (False, True, first)
     assert verify_code(program, ADD, tolerance=0.1).verdict is CORRECT
     assert not verify_code(program, ADD, run_all=True).cached
     assert verify_code(program, ADD | {"outputs": [3.001, 7.001, 0.001]}).verdict is CORRECT
     slow = "while True: pass"
     assert not any(verify_code(slow, SUM, limits=TIGHT).cached for _ in range(2))
+
+
+def test_tests_that_json_would_confuse_are_told_apart():
+    program = "def f(x): return [x]"
+    for expected, verdict in (([1], CORRECT), ((1,), WRONG), ([1.0], CORRECT), ([True], WRONG), (["1"], WRONG)):
+        assert verify_code(program, {"function": "f", "inputs": [[1]], "outputs": [expected]}).verdict is verdict
+    program = "def f(): return {1: 'x'}"
+    for expected, verdict in (
+        ({1: "x"}, CORRECT),
+        ({"1": "x"}, CORRECT),
+        ({2: "x"}, WRONG),
+        ({1: "x", "y": 2}, WRONG),
+    ):
+        assert verify_code(program, {"function": "f", "inputs": [[]], "outputs": [expected]}).verdict is verdict
+
+
+def test_a_fault_in_one_test_leaves_the_share_unknown(monkeypatch):
+    results = [code.Result(True), code.Result(False, "differs"), code.Result(None, "server gone", "fault")]
+    monkeypatch.setattr(code, "run_tests", lambda *args: (result for result in results))
+    judgement = verify_code("def add(a, b): return 'share'", ADD, run_all=True)
+    assert (judgement.verdict, judgement.share) == (UNDECIDABLE, None)
+    assert verify_code("def add(a, b): return 'share'", ADD).verdict is WRONG
 
 
 def test_it_works_from_other_threads():

@@ -13,7 +13,7 @@ from trl_r1.verifiers.sandbox import Limits
 
 
 SHORT = Limits(cpu_seconds=1.0, wall_seconds=1.0)
-HANGING = {"endless", "huge_constant", "late_thread", "signal_handlers", "stopped"}
+HANGING = {"endless", "late_thread", "signal_handlers", "stopped"}
 KINDS = {
     "stdin": {"inputs": ["1\n", "2\n"], "outputs": ["7919\n", "7920\n"]},
     "function": {"function": "f", "inputs": [[1], [2]], "outputs": [7919, 7920]},
@@ -138,7 +138,7 @@ CHEATS = {
     "cyclic": "value = []; value.append(value); return value",
     "one_hash": "return {(-1, -2) * i + (x,): 0 for i in range(300) for x in (-1, -2)}",
     "long_integer": "return 10 ** 100_000",
-    "many": "return list(range(10**7))",
+    "many": "return list(range(10**6))",
     "endless_iterator": "import itertools; return itertools.repeat(3)",
     "iterators_in_a_list": "return [iter([3])]",
     "surrogates": "return '\\ud800'",
@@ -155,8 +155,9 @@ CHEATS = {
                 signal.signal(number, signal.SIG_IGN)
             except (OSError, ValueError):
                 pass
+        import time
         while True:
-            pass""",
+            time.sleep(1)""",
 }
 HEADER = """
 import atexit, os, signal, sys
@@ -189,13 +190,12 @@ AT_THE_START = {
     "marker": "print('RESULT PASS\\n' * 3)",
     "module_that_answers": "import sys\nsys.modules['solution'] = sys.modules['main'] = sys\nf = lambda x: 3",
     "flood": "import os\nfor n in range(256):\n    try: os.write(n, b'PASS\\n' * 99)\n    except OSError: pass",
-    "endless": "while True: pass",
+    "endless": "import time\nwhile True: time.sleep(1)",
     "no_syntax": "def f(x:\n",
     "null": "x = '\0'",
     "nested_parentheses": "(" * 10_000 + ")" * 10_000,
     "nested_operators": "x = " + "-" * 100_000 + "1",
     "nested_blocks": "".join(" " * i + "if 1:\n" for i in range(200)) + " " * 200 + "pass",
-    "huge_constant": "x = 10 ** 10 ** 10",
 }
 
 

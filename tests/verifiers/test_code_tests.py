@@ -25,6 +25,7 @@ PROMPT = 'import math\n\n\ndef helper(x):\n    return x\n\n\ndef add(a, b):\n   
         ({"verification_info": {"language": "python", "test_cases": CASES}, "prompt": "Add."}, STDIN),
         ({"test_cases": [case | {"fn_name": None, "type": "stdin_stdout"} for case in CASES]}, STDIN),
         (CASES, STDIN),
+        ({"tests": CASES, "language": "zh", "reward_type": "code"}, STDIN),  # the language of the question
         ({"public_test_cases": json.dumps(CASES[:1]), "private_test_cases": json.dumps(CASES[1:])}, STDIN),
         ({"function": "add", "inputs": [[1, 2], [3, 4]], "outputs": [3, 7]}, ADD),
         ({"fn_name": "add", "inputs": [[1, 2], [3, 4]], "outputs": [3, 7]}, ADD),

@@ -8,7 +8,6 @@ asks the program through a proxy. So no program can reach what is expected of it
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 import time
 from collections import OrderedDict
@@ -184,7 +183,7 @@ def _prepare(
     completion: str, tests: Any, settings: _Settings, readings: dict[str, CodeTests | str]
 ) -> CodeJudgement | _Job:
     """What is left to run, or the judgement where nothing is. A group's tests are read once, into `readings`."""
-    spelled = tests if isinstance(tests, str) else json.dumps(tests, sort_keys=True, default=repr)
+    spelled = repr(tests)  # JSON would make one of `(1,)` and `[1]`, of 1 and "1" as keys
     if spelled not in readings:
         try:
             readings[spelled] = read_code_tests(tests)
@@ -246,7 +245,8 @@ def _sum_up(results: Sequence[Result], total: int, seconds: float) -> CodeJudgem
     if passed == total:
         reason = f"passes all {total} tests"
         return CodeJudgement(Verdict.CORRECT, reason, "tests", seconds, passed=passed, total=total)
-    index = next((index for index, result in enumerate(results) if result.passed is False), len(results) - 1)
+    outcomes = [result.passed for result in results]
+    index = outcomes.index(None if None in outcomes else False)  # with a fault among them, nobody knows the share
     result = results[index]
     verdict = Verdict.UNDECIDABLE if result.passed is None else Verdict.WRONG
     what = " ".join(result.reason.split())[:MAX_REASON_CHARS]  # a program chooses the names of its exceptions

@@ -82,13 +82,13 @@ def read_code_tests(source: Any) -> CodeTests:
     if isinstance(source, list):
         return _from_cases(source, None)
     row = {key: value for key, value in source.items() if value is not None}
-    language = str(row.get("language", "python")).lower()
-    if language not in {"python", "python3", "py"}:
-        raise DataError(f"tests: language {language!r} cannot be run; only Python can")
     for name in _NESTED:
         if name in row:
             return read_code_tests(row[name])
     if "test_cases" in row:
+        language = str(row.get("language", "python")).lower()
+        if language not in {"python", "python3", "py"}:
+            raise DataError(f"tests: language {language!r} cannot be run; only Python can")
         return _from_cases(_list(row, "test_cases"), row.get("fn_name"))
     if "public_test_cases" in row or "private_test_cases" in row:
         return _from_livecodebench(row)
