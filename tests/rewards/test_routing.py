@@ -129,3 +129,41 @@ def test_an_error_inside_costs_its_group_only(tmp_path):
     reward.isolate(0.9, tmp_path / "errors.jsonl")
     assert reward(["x", "y"], prompts=["p", "q"], reward_type=["a", "b"]) == [0.0, None]
     assert reward.failed_rows == (1,)
+
+
+def test_gold_answers_and_tests_of_routed_rows_are_checked():
+    routes = {"maths": "accuracy_reward", "code": "get_code_reward", "json": "get_json_schema_reward"}
+    (reward,) = build_rewards([{"get_routed_reward": {"routes": routes}}])
+    good, bad = {"function": "f", "inputs": [[1]], "outputs": [2]}, {"function": "f", "inputs": [[1]], "outputs": []}
+    rows = [
+        {"reward_type": "maths", "solution": "1/2", "tests": None},
+        {"reward_type": "maths", "solution": "word " * 200, "tests": None},
+        {"reward_type": "code", "solution": None, "tests": good},
+        {"reward_type": "code", "solution": None, "tests": bad},
+        {"reward_type": "json", "solution": None, "tests": None, "json_schema": "{"},
+    ]
+    problems = reward.check_rows(rows)
+    assert [problem is None for problem in problems] == [True, False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("get_choice_reward", "choice_reward: the rows have no column 'solution'; name theirs with solution_column"),
+        ("get_json_schema_reward", "no column 'json_schema'; name theirs with schema_column"),
+        ("get_instruction_reward", "no column 'instructions'; name theirs with instructions_column"),
+        ("get_reasoning_gym_reward", "no column 'entry'; name theirs with entry_column"),
+    ],
+)
+def test_a_column_that_is_missing_is_named(spec, message):
+    with pytest.raises(RewardError, match=message):
+        build_rewards([spec])[0](["x"], prompts=["p"])
+
+
+def test_what_a_verifier_cannot_decide_is_a_fault_even_of_a_whole_group(tmp_path):
+    unusable = "word " * 200
+    for spec, column in (("accuracy_reward", unusable), ("get_choice_reward", "Z")):
+        (reward,) = build_rewards([spec])
+        reward.isolate(0.9, tmp_path / "errors.jsonl")
+        assert reward(["<think> t </think> 1"] * 2, prompts=["p"] * 2, solution=[column] * 2) == [None, None]
+        assert reward.failed_rows == (0, 1)

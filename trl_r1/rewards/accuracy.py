@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from trl_r1.rewards.batches import report_faults
 from trl_r1.rewards.completions import Text, parse_completions
-from trl_r1.verifiers import Judgement, Verdict, verification_counts, verify_math_batch
+from trl_r1.verifiers import Judgement, Verdict, check_golds, verification_counts, verify_math_batch
 from trl_r1.verifiers.extraction import gradable_answer
 
 
@@ -71,7 +72,26 @@ def accuracy_reward(
         for name, value in _metrics(list(judgements.values())).items():
             log_metric(f"accuracy/{name}", value)
         log_metric("accuracy/killed", float(verification_counts()["killed"] - killed))
+    report_faults(kwargs.get("log_fault"), judgements)
     return [judgements[i].reward if i in judgements else None for i in range(len(completions))]
+
+
+def _check_rows(rows: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    """
+    Why rows cannot be judged: their gold answer is none a verifier could confirm.
+
+    Asked through [`~trl_r1.rewards.CheckedReward`] when the data are loaded. Rows of the type `"reasoning"` are left
+    out: `load_prompts` checks those whatever the rewards are.
+    """
+    asked = [index for index, row in enumerate(rows) if (row.get("reward_type") or "reasoning") != "reasoning"]
+    asked = [index for index in asked if rows[index].get("solution") is not None]
+    problems: list[str | None] = [None] * len(rows)
+    for index, problem in zip(asked, check_golds([str(rows[index]["solution"]) for index in asked]), strict=True):
+        problems[index] = problem
+    return problems
+
+
+accuracy_reward.check_rows = _check_rows  # type: ignore[attr-defined]
 
 
 def _metrics(judgements: Sequence[Judgement]) -> dict[str, float]:

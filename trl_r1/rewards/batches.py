@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from trl_r1.errors import RewardError
+from trl_r1.verifiers import Judgement, Verdict
+
 
 def group_rows(prompts: Sequence[Any]) -> list[list[int]]:
     """
@@ -46,6 +49,34 @@ def slice_batch(batch: Mapping[str, Any], rows: Sequence[int], size: int) -> dic
         name: [value[row] for row in rows] if isinstance(value, list | tuple) and len(value) == size else value
         for name, value in batch.items()
     }
+
+
+def column_of(columns: Mapping[str, Any], name: str, reward: str, parameter: str) -> Sequence[Any]:
+    """
+    A dataset column that a reward needs.
+
+    Raises:
+        [`RewardError`]: naming the parameter that names the column, when the rows have none of this name.
+    """
+    if name not in columns:
+        raise RewardError(f"{reward}: the rows have no column {name!r}; name theirs with {parameter}")
+    found: Sequence[Any] = columns[name]
+    return found
+
+
+def report_faults(log_fault: Callable[[int, str], None] | None, judgements: Mapping[int, Judgement]) -> None:
+    """
+    Report the rows a verifier could not decide: an error budget then counts them even where a whole group is `None`.
+
+    Args:
+        log_fault (`Callable`, *optional*):
+            Given to a reward by [`~trl_r1.rewards.CheckedReward`] with an error budget.
+        judgements (`Mapping[int, Judgement]`):
+            Judgements by row.
+    """
+    for row, judgement in judgements.items() if log_fault is not None else ():
+        if judgement.verdict is Verdict.UNDECIDABLE and log_fault is not None:
+            log_fault(row, judgement.reason)
 
 
 class BatchLogs:

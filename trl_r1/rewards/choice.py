@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from trl_r1.rewards.batches import column_of, report_faults
 from trl_r1.rewards.completions import Text, parse_completions
 from trl_r1.verifiers.choice import check_choice, verify_choice
 
@@ -27,19 +28,22 @@ class ChoiceReward:
         prompt_tail: Sequence[str | None] | None = None,
         response_format: Sequence[str | None] | None = None,
         log_extra: Callable[[str, list[Any]], None] | None = None,
+        log_fault: Callable[[int, str], None] | None = None,
         **kwargs: Any,
     ) -> list[float | None]:
         """Score a batch, as TRL calls a reward. `None` where the row has no usable gold answer."""
         parsed = parse_completions(completions, prompt_tail, response_format)
-        golds = kwargs[self.solution_column]
+        golds = column_of(kwargs, self.solution_column, self.__name__, "solution_column")
         choices = kwargs.get(self.choices_column) or [None] * len(parsed)
-        judgements = [
-            None if gold is None else verify_choice(completion.answer or "", gold, options)
-            for completion, gold, options in zip(parsed, golds, choices, strict=True)
-        ]
+        judgements = {
+            index: verify_choice(parsed[index].answer or "", gold, choices[index])
+            for index, gold in enumerate(golds)
+            if gold is not None
+        }
         if log_extra is not None:
-            log_extra("choice_verdict", [judgement.reason if judgement else "" for judgement in judgements])
-        return [judgement.reward if judgement else None for judgement in judgements]
+            log_extra("choice_verdict", [judgements[i].reason if i in judgements else "" for i in range(len(parsed))])
+        report_faults(log_fault, judgements)
+        return [judgements[i].reward if i in judgements else None for i in range(len(parsed))]
 
     def check_row(self, row: Mapping[str, Any]) -> str | None:
         """Why a row of the training data cannot be judged, or `None`. One without a gold answer is no choice row."""

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
 from trl_r1.errors import RewardError
+from trl_r1.rewards.batches import report_faults
 from trl_r1.rewards.completions import Text, parse_completions
 from trl_r1.verifiers.code import BATCH_DEADLINE_SECONDS, CodeJudgement, check_sandbox, verify_code_batch
+from trl_r1.verifiers.code_tests import check_code_tests
 from trl_r1.verifiers.sandbox import Isolation, Limits
 from trl_r1.verifiers.verdict import Verdict
 
@@ -69,7 +71,13 @@ class CodeReward:
             log_extra("code_verdict", [judged[i].reason if i in judged else "" for i in range(len(completions))])
         if log_metric is not None and judged:
             _log_counts(log_metric, judgements)
+        report_faults(kwargs.get("log_fault"), judged)
         return [self._reward(judged[i]) if i in judged else None for i in range(len(completions))]
+
+    def check_row(self, row: Mapping[str, Any]) -> str | None:
+        """Why a row of the training data cannot be scored, or `None`; asked when the data are loaded."""
+        [tests] = self._tests(1, [row.get("prompt", "")], {name: [value] for name, value in row.items()})
+        return None if tests is None else check_code_tests(tests)
 
     def _reward(self, judgement: CodeJudgement) -> float | None:
         return judgement.share if self.partial_credit else judgement.reward
@@ -82,11 +90,10 @@ class CodeReward:
         if missing := [name for name in names if name not in columns]:
             raise RewardError(f"code_reward: the rows have no column {missing[0]!r}; name theirs with tests_column")
         if isinstance(self.tests_column, str):
-            return list(columns[self.tests_column])
-        tests = [{name: columns[name][index] for name in names} for index in range(rows)]
-        return [
-            row if any(value is not None for key, value in row.items() if key != "prompt") else None for row in tests
-        ]
+            tests = list(columns[self.tests_column])
+        else:
+            tests = [{name: columns[name][index] for name in names} for index in range(rows)]
+        return [None if _is_empty(row) else row for row in tests]
 
 
 def get_code_reward(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from trl_r1.rewards.batches import column_of
 from trl_r1.rewards.completions import Text, parse_completions
 from trl_r1.rewards.instruction_checks import Instruction, read_instructions
 
@@ -34,7 +35,8 @@ class InstructionReward:
         parsed = parse_completions(completions, prompt_tail, response_format)
         scores: list[float | None] = []
         shown: list[str] = []
-        for index, (completion, given) in enumerate(zip(parsed, kwargs[self.instructions_column], strict=True)):
+        rows = column_of(kwargs, self.instructions_column, self.__name__, "instructions_column")
+        for index, (completion, given) in enumerate(zip(parsed, rows, strict=True)):
             score, note = None, ""
             if given is not None and len(given):
                 try:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from trl_r1.errors import RewardError
+from trl_r1.rewards.batches import column_of, report_faults
 from trl_r1.rewards.completions import Text, parse_completions
 from trl_r1.verifiers.json_schema import Schema, check_schema, require_jsonschema, verify_json_batch
 
@@ -37,15 +38,16 @@ class JsonSchemaReward:
     ) -> list[float | None]:
         """Score a batch, as TRL calls a reward. `None` where the row has no schema, or its schema is unusable."""
         parsed = parse_completions(completions, prompt_tail, response_format)
-        schemas = [self.schema] * len(parsed) if self.schema is not None else kwargs[self.schema_column]
+        if self.schema is not None:
+            schemas: Sequence[Schema | None] = [self.schema] * len(parsed)
+        else:
+            schemas = column_of(kwargs, self.schema_column, self.__name__, "schema_column")
         rows = [index for index, schema in enumerate(schemas) if schema is not None]
-        pairs = [(parsed[index].answer or "", schemas[index]) for index in rows]
+        pairs = [(parsed[index].answer or "", schema) for index, schema in enumerate(schemas) if schema is not None]
         judgements = dict(zip(rows, verify_json_batch(pairs), strict=True))
         if log_extra is not None:
             log_extra("json", [judgements[i].reason if i in judgements else "" for i in range(len(parsed))])
-        for index, judgement in judgements.items():
-            if log_fault is not None and judgement.reward is None:
-                log_fault(index, judgement.reason)
+        report_faults(log_fault, judgements)
         return [judgements[i].reward if i in judgements else None for i in range(len(parsed))]
 
     def check_row(self, row: Mapping[str, Any]) -> str | None:

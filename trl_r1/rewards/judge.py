@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from trl_r1.chat_template import THINK_CLOSE, completion_text
+from trl_r1.rewards.batches import column_of
 from trl_r1.rewards.completions import Text, parse_completions
 from trl_r1.rewards.endpoint import Asked, Endpoint, Messages
 
@@ -68,7 +69,7 @@ class JudgeReward:
         """Score a batch, as TRL calls an asynchronous reward."""
         parsed = parse_completions(completions, prompt_tail, response_format)
         asked_of = kwargs.get("problem") or prompts
-        references = kwargs[self.reference_column]
+        references = column_of(kwargs, self.reference_column, self.__name__, "reference_column")
         outcomes: dict[int, Asked] = {}
         questions: dict[int, Messages] = {}
         for index, (completion, reference) in enumerate(zip(parsed, references, strict=True)):

@@ -88,7 +88,7 @@ class PreferenceReward:
         return [scores.get(index) for index in range(len(completions))]
 
     def _is_on(self, trainer_state: Any) -> bool:
-        """Whether the last steps have begun, by the trainer's own count (a resumed run agrees); outside of one, yes."""
+        """Whether the last steps have begun, by the trainer's count, which a resume restores; outside of one, yes."""
         if self.last_steps is None or trainer_state is None or trainer_state.max_steps <= 0:
             return True
         return bool(trainer_state.global_step >= trainer_state.max_steps - self.last_steps)

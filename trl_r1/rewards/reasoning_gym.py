@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from trl_r1.rewards.batches import column_of, report_faults
 from trl_r1.rewards.completions import Text, parse_completions
 from trl_r1.verifiers.reasoning_gym import check_puzzles, require_reasoning_gym, verify_puzzles
 
@@ -32,15 +33,13 @@ class ReasoningGymReward:
     ) -> list[float | None]:
         """Score a batch, as TRL calls a reward. `None` where the row has no puzzle, or an unusable one."""
         parsed = parse_completions(completions, prompt_tail, response_format)
-        entries = kwargs[self.entry_column]
+        entries = column_of(kwargs, self.entry_column, self.__name__, "entry_column")
         rows = [index for index, entry in enumerate(entries) if entry is not None]
         judged = verify_puzzles([(parsed[index].answer or "", entries[index]) for index in rows])
         judgements = dict(zip(rows, judged, strict=True))
         if log_extra is not None:
             log_extra("puzzle", [judgements[i].reason if i in judgements else "" for i in range(len(parsed))])
-        for index, judgement in judgements.items():
-            if log_fault is not None and judgement.reward is None:
-                log_fault(index, judgement.reason)
+        report_faults(log_fault, judgements)
         return [judgements[i].reward if i in judgements else None for i in range(len(parsed))]
 
     def check_rows(self, rows: Sequence[Mapping[str, Any]]) -> list[str | None]:

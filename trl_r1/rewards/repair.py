@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
 from trl_r1.errors import DataError, RewardError
+from trl_r1.rewards.batches import report_faults
 from trl_r1.rewards.completions import Text, parse_completions
 from trl_r1.verifiers.code import BATCH_DEADLINE_SECONDS, check_sandbox
 from trl_r1.verifiers.repair import RepairJudgement, check_tasks, verify_repair_batch
@@ -69,6 +70,7 @@ class RepairReward:
         )
         judgements = dict(zip(tasks, judged, strict=True))
         _log(judgements, len(completions), log_extra, log_metric)
+        report_faults(columns.get("log_fault"), judgements)
         return [self._value(judgements.get(index)) for index in range(len(completions))]
 
     def _value(self, judgement: RepairJudgement | None) -> float | None:
