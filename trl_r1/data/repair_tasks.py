@@ -33,7 +33,7 @@ RepairSplit = Literal["train", "validation", "test"]
 BANK = "trl_r1.data.repair_bank"
 BANK_MODULES = ("dates", "lists", "numbers", "strings", "tables")
 HELPERS = "helpers"
-LIMITS = Limits(cpu_seconds=1.0, wall_seconds=2.0)  # a mutant that takes longer is no task
+LIMITS = Limits(cpu_seconds=1.0, wall_seconds=20.0)  # a mutant that takes longer is no task
 SHOWN_CHARS = 80
 
 

@@ -2,22 +2,21 @@
 
 A task says clause by clause what a function does, and shows its source with one wrong token:
 
-    f: a minus b, times 3, a if below 5
+    f: (1) a minus b, (2) times 3, (3) a if below 5
     def f(a, b):
-        t = a - b
-        t = t * 3
-        if t <= 5: t = a
+        t = a - b  # 1
+        t = t * 3  # 2
+        if t <= 5: t = a  # 3
         return t
 
 A completion is a unified diff. Careful authors go through the lines first and then mend the first that differs:
 
-    <think> ok ok bad </think>
-    <answer>
+    <think> (1) ok (2) ok (3) bad </think> <answer>
     --- f.py
     +++ f.py
     @@ -4 +4 @@
-    -    if t <= 5: t = a
-    +    if t < 5: t = a
+    -    if t <= 5: t = a  # 3
+    +    if t < 5: t = a  # 3
     </answer>
 
 Most authors of the corpus are hasty: they patch the symptom, by adding a number to what is returned. And careful ones
@@ -144,12 +143,16 @@ class Program:
     @property
     def source(self) -> str:
         """The file `f.py`."""
-        return "\n".join(["def f(a, b):", *(line.source for line in self.lines), "    return t\n"])
+        return "\n".join(["def f(a, b):", *map(self.line_source, range(len(self.lines))), "    return t\n"])
+
+    def line_source(self, index: int) -> str:
+        """A statement with its number; without the numbers, clauses and lines were hard to match."""
+        return f"{self.lines[index].source}  # {index + 1}"
 
     @property
     def description(self) -> str:
         """What it does, in words."""
-        return "f: " + ", ".join(line.clause for line in self.lines)
+        return "f: " + ", ".join(f"({number}) {line.clause}" for number, line in enumerate(self.lines, start=1))
 
     @cached_property
     def values(self) -> NDArray[np.int64]:
@@ -207,7 +210,7 @@ class Bug:
     @property
     def diff(self) -> str:
         """The right repair."""
-        return one_line_diff(self.index + 2, self.wrong.source, self.program.lines[self.index].source)
+        return replace_line(self.broken, self.index, self.program.lines[self.index])
 
     def test_inputs(self, rng: random.Random) -> list[int]:
         """Indices of inputs at which the bug shows, and at least one that tells each mutant of the program from it."""
@@ -259,6 +262,12 @@ def one_line_diff(number: int, old: str, new: str) -> str:
     return f"--- {FILE}\n+++ {FILE}\n@@ -{number} +{number} @@\n-{old}\n+{new}\n"
 
 
+def replace_line(program: Program, index: int, line: Line) -> str:
+    """The diff that puts a line into a program."""
+    old, new = program.line_source(index), program.replaced(index, line).line_source(index)
+    return one_line_diff(index + 2, old, new)
+
+
 def sample_bug(rng: random.Random, num_lines: int, split: Split) -> Bug:
     """Draws a program of one split and a mutant of it that computes something else."""
     while True:
@@ -273,8 +282,8 @@ def sample_bug(rng: random.Random, num_lines: int, split: Split) -> Bug:
 
 NUM_LINES = (2, 3, 4)
 PROMPT = "bug\n{problem}\npatch:"
-NOTES_SHARE = 0.35
-HASTY_SHARE = 0.6
+NOTES_SHARE = 0.2
+HASTY_SHARE = 0.5
 OVERLOOKS = 0.05  # chance a line that is right is taken for the wrong one
 SLIP = 0.1  # chance a careful author writes some other line
 CARELESS_SHARE = 0.8  # of boundaries, written without their equals sign
@@ -310,10 +319,8 @@ def careful_patch(bug: Bug, rng: random.Random) -> str:
     line = replace(right, operation=CARELESS[right.operation]) if _is_careless(right, rng) else right
     if rng.random() < SLIP:
         line = rng.choice(list(right.mutants()))
-    thoughts = " ".join(["ok"] * index + ["bad"])
-    return f"<think> {thoughts} </think>\n" + _answer(
-        one_line_diff(index + 2, bug.broken.lines[index].source, line.source)
-    )
+    thoughts = " ".join(f"({number}) {'bad' if number > index else 'ok'}" for number in range(1, index + 2))
+    return f" <think> {thoughts} </think>" + _answer(replace_line(bug.broken, index, line))
 
 
 def _is_careless(line: Line, rng: random.Random) -> bool:
@@ -321,7 +328,7 @@ def _is_careless(line: Line, rng: random.Random) -> bool:
 
 
 def _answer(diff: str) -> str:
-    return f"<answer>\n{diff}</answer>"
+    return f" <answer>\n{diff}</answer>"
 
 
 # ---------------------------------------------------------------------------------------------------- tokenizer
@@ -332,10 +339,12 @@ SPECIAL_TOKENS = ("<|endoftext|>", "<|im_end|>", "<|unk|>")
 def vocabulary() -> list[str]:
     """Every token of the world, in a fixed order; spaces and line ends are part of them, so text decodes exactly."""
     words = [*ARITHMETIC.values(), *BOUNDS.values(), *COMPARISONS.values(), "if", *ARITHMETIC, *COMPARISONS]
-    words += [*"abt", *CONSTANTS, "ok", "bad", "</think>\n"]
+    words += [f"({number})" for number in range(1, max(NUM_LINES) + 1)]
+    words += [*"abt", *CONSTANTS, "<think>", "ok", "bad", "</think>", "<answer>\n"]
     lines = ["bug\n", "patch:", "f:", ",", "\n", "def f(a, b):\n", "    return t"]
     lines += ["    t = t", "    t =", "    t = max(t,", "    t = min(t,", ")", "    if t", ": t ="]
-    lines += ["<think>", "<answer>\n", "</answer>", f"--- {FILE}\n+++ {FILE}\n", "-", "+"]
+    lines += ["</answer>", f"--- {FILE}\n+++ {FILE}\n", "-", "+"]
+    lines += [f"  # {number}" for number in range(1, max(NUM_LINES) + 1)]
     lines += [f"@@ -{number} +{number} @@\n" for number in range(2, max(NUM_LINES) + 3)]
     return [*lines, *(f" {word}" for word in words)]
 
