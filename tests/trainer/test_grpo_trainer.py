@@ -1,5 +1,6 @@
 """R1GRPOTrainer against GRPOTrainer: the same training by default; rows no reward can judge left out on request."""
 
+import asyncio
 import json
 import math
 
@@ -260,6 +261,23 @@ def test_a_run_with_errors_trains_logs_them_and_shows_them(tmp_path):
     lines = (tmp_path / "out" / "reward_errors_0.jsonl").read_text().splitlines()
     assert all(json.loads(line)["prompt"] == questions()[1]["prompt"] for line in lines)
     assert len(lines) == trainer.reward_budgets()[0].failed > 0
+
+
+def test_an_asynchronous_reward_may_fail_too(tmp_path):
+    broken = questions()[1]["prompt"]
+
+    async def awaited(prompts, **kwargs):
+        await asyncio.sleep(0)
+        if broken in prompts:
+            raise OSError("the grader is down")
+        return [float(row % 2) for row in range(len(prompts))]
+
+    options = {"skip_unscorable": True, "reward_error_budget": 0.6, "per_device_train_batch_size": 8}
+    run = {"reward_funcs": [awaited, length_reward]}
+    trainer = make_grpo(R1GRPOTrainer, R1GRPOConfig, str(tmp_path / "out"), run=run, **options)
+    batch = trainer._generate_and_score_completions([questions()[row // 4] for row in range(8)])
+    assert [value != 0.0 for value in batch["advantages"].tolist()] == [True] * 4 + [False] * 4
+    assert trainer.reward_budgets()[0].failed == 4
 
 
 def test_a_budget_overspent_ends_the_run(tmp_path):
