@@ -32,7 +32,8 @@ _PROSE_COMMAND = re.compile(r"\\(?:textbf|textit|emph|underline|(?:sub)*section\
 _RELATION = re.compile(r"\\(?:cdot|times|div|pm|le|leq|ge|geq|ne|neq|approx|equiv|in)(?![A-Za-z])")
 _BRACES = r"\{(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]{0,80}\}){0,80}\}){0,200}\}"
 _COMMAND = re.compile(
-    rf"\\[A-Za-z]{{1,40}}\*?(?:\[[^\]\n]{{0,60}}\])?(?:{_BRACES}){{0,4}}|[_^](?:{_BRACES}|[A-Za-z0-9]{{1,20}})"
+    r"\\boxed(?:\{[^{}]*\})?"  # what is boxed is an answer, unless something stands in braces within it
+    rf"|\\[A-Za-z]{{1,40}}\*?(?:\[[^\]\n]{{0,60}}\])?(?:{_BRACES}){{0,4}}|[_^](?:{_BRACES}|[A-Za-z0-9]{{1,20}})"
 )
 _ARROW = re.compile(r"[-=]{1,3}>|<[-=]{1,3}>?|(?m:^[ \t]*[>+=]+ )")
 _NAME = r"[A-Za-z_][\w.]{0,60}(?:\[[^\]\n]{0,60}\])?"
@@ -40,10 +41,10 @@ _NAME = r"[A-Za-z_][\w.]{0,60}(?:\[[^\]\n]{0,60}\])?"
 _STATEMENT = re.compile(
     r"(?:def|class|function|fn|func) \w{1,60} ?[(:{].{0,200}$(?<=[:{])|def \w{1,60}\("
     rf"|(?:async )?for \w{{1,60}}(?:, ?\w{{1,60}}){{0,4}} in {_NAME}(?:\(.{{0,80}})?:$"
-    rf"|(?:if|elif|while|switch|for) ?\(.{{1,120}}\) ?\{{?"
+    rf"|(?:if|elif|while|switch|for) ?\(.{{1,120}}\) ?\{{?$"
     rf"|(?:if|elif|while) (?:not )?{_NAME}(?: ?[<>=!%]=? ?[^:\n]{{1,80}})?:$"
     r"|(?:with|except) [^:\n]{1,80} as \w{1,60}:$|from [\w.]{1,60} import |import [\w.]{1,60}(?: as \w{1,60})?$"
-    r"|return(?: [\w.'\"-]{1,60})?;?$|(?:else|try|finally):$|(?:break|continue|pass);?$|#include|\}"
+    r"|return(?: [\w.'\"-]{1,60})?;?$|(?:else|try|finally):$|(?:break|continue|pass);?$|#include|\} else\b"
 )
 # Statements if no prose is in them.
 _LIKELY_STATEMENT = re.compile(
@@ -53,7 +54,7 @@ _LIKELY_STATEMENT = re.compile(
     rf"|{_NAME}\(.{{0,200}}\);?$"
 )
 _BLOCK_END = re.compile(r"[;{}]$")
-_CODE_SIGN = re.compile(r"[={}\[\]<>]|(?<=\w)\(|\+\+|--")
+_CODE_SIGN = re.compile(r"[=;{\[]|(?<=\w)\(|\+\+|--")
 # Four words in a row, or a letter of another script.
 _PROSE = re.compile(r"(?<![^\W\d_])[^\W\d_]{1,30}(?:[ '’-][^\W\d_]{1,30}){3}|[^\x00-ɏ]")
 
@@ -113,7 +114,7 @@ def _is_code(line: str) -> bool:
     line = line.strip()
     if _STATEMENT.match(line):
         return True
-    if not line or _PROSE.search(line):
+    if not line or "\\" in line or _PROSE.search(line):  # LaTeX ends in braces too, and is seen to later
         return False
     return bool(_LIKELY_STATEMENT.match(line)) or (
         bool(_BLOCK_END.search(line)) and len(_CODE_SIGN.findall(line)) >= 2
