@@ -473,8 +473,6 @@ FORMULAS = [
     ("x+y<3", r"\boxed{x+y \le 3}", WRONG),
     (r"x^2+C", r"\boxed{x^2+C}", RIGHT),
     (r"x^2+C", r"\boxed{x^2}", WRONG),
-    (r"\frac12", r"\boxed{\int_0^1 x\,dx}", WRONG),
-    ("55", r"\boxed{\sum_{i=1}^{10} i}", WRONG),
     (r"\frac{d}{c}", r"\boxed{d/c}", RIGHT),
     ("xyz", r"\boxed{zyx}", RIGHT),
 ]
@@ -568,6 +566,12 @@ INTERVALS = [
     (r"\mathbb{R}", r"\boxed{(-\infty,\infty)}", RIGHT),
     (r"\mathbb{R}", r"\boxed{x\in\mathbb{R}}", RIGHT),
     (r"\mathbb{R}", r"\boxed{(0,\infty)}", WRONG),
+    (r"(-\infty,1)\cup(1,\infty)", r"\boxed{x\neq1}", RIGHT),
+    (r"x \ne 1", r"\boxed{x \neq 1}", RIGHT),
+    (r"x \ne 1", r"\boxed{(1,\infty)\cup(-\infty,1)}", RIGHT),
+    (r"x \ne 1", r"\boxed{x \neq 2}", WRONG),
+    (r"x \ne 1", r"\boxed{x = 1}", WRONG),
+    (r"x \ne 1", r"\boxed{x > 1}", WRONG),
 ]
 
 MATRICES = [
@@ -592,6 +596,13 @@ WORDS = [
     ("B", r"\boxed{\text{(B)}}", RIGHT),
     ("B", r"\boxed{\textbf{(B)}}", RIGHT),
     ("B", r"\boxed{B.}", RIGHT),
+    ("B", r"\boxed{B) 12}", RIGHT),
+    ("B", r"\boxed{\text{(B) } \frac{1}{2}}", RIGHT),
+    ("B", r"\boxed{\text{B. Paris}}", RIGHT),
+    ("B", r"\boxed{C) 12}", WRONG),
+    ("B", r"\boxed{B) or C)}", WRONG),
+    ("B", r"\boxed{\text{B. or C.}}", WRONG),
+    ("B", r"\boxed{B.C}", WRONG),
     ("B", r"\boxed{b}", WRONG),
     ("B", r"\boxed{C}", WRONG),
     ("B", r"\boxed{B, C}", WRONG),
@@ -675,10 +686,10 @@ ODD_FORMS = [
 
 # Right, and refused: each with the reason. At most one in a hundred cases.
 MISSED = [
-    ("B", r"\boxed{B) 12}", "the text beside the letter cannot be checked"),
     ("0.5", r"\boxed{0.5\%}", "where the question asks for a percentage: a bare gold up to 1 is read as a fraction"),
-    (r"(-\infty,1)\cup(1,\infty)", r"\boxed{x\neq1}", "complements are compared by their spelling only"),
     ("x>2", r"\boxed{2x>4}", "an inequality is not solved for the answer"),
+    (r"\frac12", r"\boxed{\int_0^1 x\,dx}", "an integral restates the question, and may never end"),
+    ("55", r"\boxed{\sum_{i=1}^{10} i}", "a sum restates the question, and may never end"),
 ]
 
 # Right, but refused where the recipe requires a value.

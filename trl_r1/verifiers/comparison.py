@@ -14,12 +14,19 @@ from trl_r1.verifiers.typed import Comparison, Pair
 MAX_DEPTH = 20
 _UNBOUNDED = re.compile(r"\d{60}|\^[{(]?-?\d{5}|\^[{(]?[^{}^]*\^[{(]?[^{}^]*\^|\d\^[{(]?-?\d+\^|\d{4}!|!!|\d{4}\}\{\d")
 _UNEVALUATED = re.compile(r"!|\\(?:sum|prod|i*int|oint|lim|binom)(?![A-Za-z])")
+_OPTION_WITH_TEXT = re.compile(r"\(?([A-J])[).:](?![A-J]\b)(?:(?!(?<![A-Za-z])[A-J](?![A-Za-z])).)+")
 _LEFT_HAND_SIDE = re.compile(r"[A-Za-z]\w{0,2}(?:\([a-z]\))?=(?=[^=]+$)")
 
 
 def same_spelling(cleaned: str, cleaned_gold: str) -> bool:
-    """Whether a cleaned answer is the cleaned gold answer, but for `x=` before it and the case of words."""
+    """
+    Whether a cleaned answer is the cleaned gold answer, but for `x=` before it, the case of words, and the text of an
+    option after its letter (`B) 12`), as long as no other letter is in it.
+    """
     answer, gold = plain(cleaned), plain(cleaned_gold)
+    option = _OPTION_WITH_TEXT.fullmatch(cleaned.replace('"', ""))
+    if option and re.fullmatch("[A-J]", gold):
+        return option.group(1) == gold
     if len(gold) > 1 and (is_words(cleaned_gold) or is_words(cleaned)):
         answer, gold = answer.casefold(), gold.casefold()
     return answer == gold or ("=" not in gold and _LEFT_HAND_SIDE.sub("", answer) == gold)

@@ -145,10 +145,14 @@ def _single(text: str, depth: int) -> Reading:
     member = _MEMBER.fullmatch(text)
     if member:
         return _read(member.group("set"), depth + 1)
-    equal = split_top(text.replace("!=", "\0"), "=")
+    unequal, equal = split_top(text, "!="), split_top(text, "=")
     if _COMPARISON.search(text):
         return _inequality(text, depth)
-    if len(equal) > 1 and "\0" not in "".join(equal):
+    if len(unequal) == 2 and len(equal) == 2 and is_name(unequal[0]):
+        name, hole = unequal
+        below, above = ("-" + INFINITY, hole), (hole, INFINITY)
+        return Group("list", tuple(_interval(*ends, False, False, name) for ends in (below, above)))
+    if len(equal) > 1 and len(unequal) == 1:
         return _equation(tuple(equal), depth)
     if _EITHER_SIGN.search(text):
         signs = ({"pm": "+", "mp": "-"}, {"pm": "-", "mp": "+"})
