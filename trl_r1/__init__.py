@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         get_length_reward,
         get_preference_reward,
         get_reasoning_gym_reward,
+        get_repair_reward,
         get_repetition_reward,
         get_routed_reward,
     )
@@ -48,6 +49,7 @@ __all__ = [
     "get_length_reward",
     "get_preference_reward",
     "get_reasoning_gym_reward",
+    "get_repair_reward",
     "get_repetition_reward",
     "get_routed_reward",
     "load_recipe",
@@ -74,6 +76,7 @@ _HOMES = {
     "get_length_reward": "rewards",
     "get_preference_reward": "rewards",
     "get_reasoning_gym_reward": "rewards",
+    "get_repair_reward": "rewards",
     "get_repetition_reward": "rewards",
     "get_routed_reward": "rewards",
     "load_recipe": "recipe",
