@@ -13,7 +13,6 @@ from fractions import Fraction
 
 from trl_r1.verifiers.equality import same_value
 from trl_r1.verifiers.exact import (
-    PI,
     TooLargeError,
     UndefinedError,
     UnreadableError,
@@ -21,8 +20,19 @@ from trl_r1.verifiers.exact import (
     from_rational,
     proportional,
 )
-from trl_r1.verifiers.formula import Formula, read_formula
+from trl_r1.verifiers.formula import read_formula
 from trl_r1.verifiers.normalise import is_words, plain
+from trl_r1.verifiers.quantities import (
+    BASED,
+    is_number,
+    read_value,
+    same_angle,
+    same_digits,
+    same_ratio,
+    same_residue,
+    same_scaled,
+    without_same_unit,
+)
 from trl_r1.verifiers.readings import (
     INFINITY,
     Equation,
@@ -35,7 +45,7 @@ from trl_r1.verifiers.readings import (
     leaves,
     readings,
 )
-from trl_r1.verifiers.units import Unit, split_unit
+from trl_r1.verifiers.units import split_unit
 
 
 MAX_UNORDERED = 40
@@ -44,10 +54,6 @@ MAX_PENDING = 24
 _FOR_WORDS = re.compile(
     r'["?:]|\\(?:l?dots|cdots|approx|sim|text|emptyset|infty|pmod|equiv|pm|mp)(?![A-Za-z])|\.\.|[-+]{2}|!='
 )
-_RESIDUE = re.compile(r"(?:.*\\equiv ?)?(?P<value>[^=]+?) ?\\pmod\{(?P<modulus>\d{1,30})\}")
-_RATIO = re.compile(r"[^:]+(?::[^:]+)+")
-_CLOCK = re.compile(r'\d{1,2}:\d\d(?::\d\d)?(?:\s?"?[ap]\.?m\.?"?)?', re.IGNORECASE)
-_BASED = re.compile(r"(?P<digits>[0-9A-Fa-f]+)_\{?(?P<base>\d{1,2})\}?")
 
 Pair = tuple[str, str]
 
@@ -162,7 +168,7 @@ class Comparison:
         (gold_value,), (value,) = leaves(gold), leaves(answer)
         if all(is_name(name) for name in names):
             if plain(names[0]) != plain(names[1]) and not (names[0].startswith('"') or names[1].startswith('"')):
-                return False if _is_number(gold_value) else self._same_curve(gold, answer)
+                return False if is_number(gold_value) else self._same_curve(gold, answer)
             beside = [member for member in answer.members[1:-1] if not is_name(member)]
             return _all(
                 [
@@ -172,7 +178,7 @@ class Comparison:
             )
         if is_name(names[0]) and is_name(answer.members[-1]) and len(answer.members) == 2:
             return names[0] == answer.members[-1] and self._values(gold_value, value)
-        if is_name(names[0]) and _is_number(gold_value):
+        if is_name(names[0]) and is_number(gold_value):
             return False  # `2x = 10` is not yet `x = 5`
         return self._same_curve(gold, answer)
 
@@ -204,11 +210,11 @@ class Comparison:
         if is_words(gold) or is_words(answer) or INFINITY in gold or INFINITY in answer:
             return False
         if ":" in gold or ":" in answer:
-            return self._ratios(gold, answer)
+            return same_ratio(gold, answer)
         if r"\pmod" in gold or r"\pmod" in answer:
-            return _same_residue(gold, answer)
-        if _BASED.fullmatch(gold) or _BASED.fullmatch(answer):
-            return _same_digits(gold, answer)
+            return same_residue(gold, answer)
+        if BASED.fullmatch(gold) or BASED.fullmatch(answer):
+            return same_digits(gold, answer)
         try:
             return self._quantities(gold, answer)
         except TooLargeError:
@@ -221,21 +227,6 @@ class Comparison:
         self._within_answer = False
         return holds
 
-    def _ratios(self, gold: str, answer: str) -> bool | None:
-        """`2:4` is `1:2`, and `1/2`; a time of day is compared by its spelling."""
-        if _CLOCK.fullmatch(gold) or not _RATIO.fullmatch(gold if ":" in gold else answer):
-            return False
-        parts = [side.split(":") if ":" in side else [side, "1"] for side in (gold, answer)]
-        if len(parts[0]) != len(parts[1]):
-            return False
-        try:
-            first, second = ([read_formula(part).value for part in side] for side in parts)
-            crossed = [(left * second[0], right * first[0]) for left, right in zip(first, second, strict=True)]
-        except (TooLargeError, UndefinedError, UnreadableError):
-            return False
-        nonzero = any(value.numerator for value in first) and any(value.numerator for value in second)
-        return nonzero and bool(first[0].numerator) and all(same_value(*pair) for pair in crossed)
-
     def _quantities(self, gold: str, answer: str) -> bool | None:
         """
         Values with their units.
@@ -245,38 +236,38 @@ class Comparison:
         """
         (gold_number, gold_unit), (number, unit) = split_unit(gold), split_unit(answer)
         if gold_unit is None and unit is not None:
-            gold_number = _without_same_unit(gold_number, answer)
+            gold_number = without_same_unit(gold_number, answer)
         elif unit is None and gold_unit is not None:
-            number = _without_same_unit(number, gold)
+            number = without_same_unit(number, gold)
         if gold_unit == unit:
             return self._numbers(gold_number, number)
         if gold_unit is not None and unit is not None:
             if gold_unit.dimensions != unit.dimensions:
                 return False
-            return _same_scaled(gold_number, gold_unit.factor, number, unit.factor)
+            return same_scaled(gold_number, gold_unit.factor, number, unit.factor)
         given = gold_unit or unit
         assert given is not None
         if given.is_percent:
             return self._percentage(gold_number, number, gold_is_percent=gold_unit is not None)
         same = self._numbers(gold_number, number)
-        return _any([same, _same_angle(gold_number, number, given, gold_has_unit=gold_unit is not None)])
+        return _any([same, same_angle(gold_number, number, given, gold_has_unit=gold_unit is not None)])
 
     def _percentage(self, gold: str, answer: str, gold_is_percent: bool) -> bool | None:
         hundredth = from_rational(Fraction(1, 100))
         whole = from_rational(1)
         if gold_is_percent:
-            return _any([self._numbers(gold, answer), _same_scaled(gold, hundredth, answer, whole)])
+            return _any([self._numbers(gold, answer), same_scaled(gold, hundredth, answer, whole)])
         try:
             number = read_formula(gold).value.rational
         except (TooLargeError, UndefinedError, UnreadableError):
             number = None
         if number is None or abs(number) <= 1:
-            return _same_scaled(gold, whole, answer, hundredth)
+            return same_scaled(gold, whole, answer, hundredth)
         return self._numbers(gold, answer)
 
     def _numbers(self, gold: str, answer: str) -> bool | None:
         """Two values without units: exactly, by their numbers, or by computer algebra."""
-        found = [_value(gold), _value(answer)]
+        found = [read_value(gold), read_value(answer)]
         if any(isinstance(value, UndefinedError) for value in found):
             return False
         if any(isinstance(value, TooLargeError) for value in found):
@@ -300,117 +291,8 @@ class Comparison:
         return None
 
 
-def is_written_out(cleaned_answer: str, cleaned_gold: str) -> bool:
-    """
-    Whether an answer that equals the gold answer is a value, and no restatement of the question.
-
-    - Where all of the gold answer is plain numbers, so must the answer be: digits, a decimal, an irreducible fraction,
-      a mixed number or a percentage, perhaps times a power of ten.
-    - Elsewhere no operation may be left undone whose result is a rational number, as in `7+5`, `2^{10}`, `\\sqrt{16}`;
-      radicals, multiples of pi and formulas are values.
-    - Where the gold answer itself leaves such an operation, as `2^{100}` does, anything equal will do.
-    """
-    golds = [_formula(text) for reading in readings(cleaned_gold)[:1] for text in leaves(reading)]
-    if any(gold is None or (gold.reducible and not gold.literal) for gold in golds):
-        return True
-    all_plain = all(gold is not None and gold.literal for gold in golds)
-    for reading in readings(cleaned_answer):
-        answers = [_formula(text) for text in leaves(reading)]
-        if len(answers) == len(golds) and all(
-            answer is not None and (answer.literal or not (all_plain or answer.reducible)) for answer in answers
-        ):
-            return True
-    return False
-
-
-def values_to_parse(cleaned_gold: str) -> list[str]:
-    """The values of a gold answer that only computer algebra can read."""
-    unread = []
-    for text in leaves(readings(cleaned_gold)[0]):
-        number, _ = split_unit(text)
-        readable = isinstance(_value(number), Value | TooLargeError) or is_words(text) or INFINITY in text
-        if not readable and not _RATIO.fullmatch(text) and not _BASED.fullmatch(text) and r"\pmod" not in text:
-            unread.append(number)
-    return unread
-
-
-def _value(text: str) -> Value | Exception:
-    try:
-        return read_formula(text).value
-    except (TooLargeError, UndefinedError, UnreadableError) as error:
-        return error
-
-
-def _formula(text: str) -> Formula | None:
-    number, _ = split_unit(text)
-    try:
-        return read_formula(number)
-    except (TooLargeError, UndefinedError, UnreadableError):
-        return None
-
-
-def _is_number(text: str) -> bool:
-    found = _value(text)
-    return isinstance(found, Value) and not found.has_variable
-
-
 def _numerator(value: Value) -> Value:
     return Value(value.numerator, from_rational(1).denominator)
-
-
-def _same_scaled(gold: str, gold_factor: Value, answer: str, factor: Value) -> bool:
-    left, right = _value(gold), _value(answer)
-    if not isinstance(left, Value) or not isinstance(right, Value):
-        return False
-    return same_value(left * gold_factor, right * factor) is True
-
-
-def _same_angle(gold: str, answer: str, unit: Unit, gold_has_unit: bool) -> bool:
-    """Whether one side is an angle in degrees and the other the same angle in radians, a multiple of pi."""
-    if not unit.is_angle or unit.factor.rational is not None:
-        return False
-    whole = from_rational(1)
-    bare = _value(answer if gold_has_unit else gold)
-    if not isinstance(bare, Value) or bare.generators != {PI} or not bare.numerator:
-        return False
-    factors = (unit.factor, whole) if gold_has_unit else (whole, unit.factor)
-    return _same_scaled(gold, factors[0], answer, factors[1])
-
-
-def _without_same_unit(bare: str, other: str) -> str:
-    """`12cm` beside `5"cm"` without its letters: a unit where the other side has that unit."""
-    match = re.fullmatch(r'[^"]*"([^"]+)".*', other)
-    unit = match.group(1) if match else ""
-    return bare.removesuffix(unit).strip() if unit and re.fullmatch(r".*[\d}] ?" + re.escape(unit), bare) else bare
-
-
-def _same_residue(gold: str, answer: str) -> bool:
-    """Residues of one modulus; a missing modulus is forgiven where the number is the same."""
-    matches = [_RESIDUE.fullmatch(side) for side in (gold, answer)]
-    texts = [match.group("value") if match else side for match, side in zip(matches, (gold, answer), strict=True)]
-    values = [_value(text) for text in texts]
-    numbers = [value.rational if isinstance(value, Value) else None for value in values]
-    if numbers[0] is None or numbers[1] is None:
-        return False
-    if matches[0] and matches[1]:
-        modulus = int(matches[0].group("modulus"))
-        same = modulus == int(matches[1].group("modulus"))
-        return same and modulus > 0 and (numbers[0] - numbers[1]) % modulus == 0
-    return numbers[0] == numbers[1]
-
-
-def _same_digits(gold: str, answer: str) -> bool:
-    """Numbers in a base: the gold answer's base, which may be left out; `10_2` answers `2` too."""
-    matches = [_BASED.fullmatch(side) for side in (gold, answer)]
-    digits = [match.group("digits") if match else side for match, side in zip(matches, (gold, answer), strict=True)]
-    if digits[0].lower().lstrip("0") == digits[1].lower().lstrip("0"):
-        return not (matches[0] and matches[1]) or matches[0].group("base") == matches[1].group("base")
-    if matches[0] or not matches[1]:
-        return False
-    base, number = int(matches[1].group("base")), _value(gold)
-    if not 2 <= base <= 36 or not isinstance(number, Value) or any(int(digit, 36) >= base for digit in digits[1]):
-        return False
-    return number.rational == int(digits[1], base)
 
 
 def _name_of(reading: Reading) -> str:
