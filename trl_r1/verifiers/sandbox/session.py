@@ -184,9 +184,14 @@ def _outcome(kind: str, rest: list[Any]) -> Outcome:
         return Outcome(failure="output", detail="a reply larger than allowed")
     if kind == "exit":
         return Outcome() if rest[0] == 0 else Outcome(failure="died", detail=f"exit code {rest[0]}")
-    name, text = rest[0][:100], rest[1][:500]
+    name, text = _readable(rest[0], 100), _readable(rest[1], 500)
     failure: Failure = "memory" if name == "MemoryError" else "exception"
     return Outcome(failure=failure, detail=f"{name}: {text}" if text else name, exception=name)
+
+
+def _readable(text: str, most: int) -> str:
+    """One line that any file can hold."""
+    return " ".join(text[:most].split()).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _answer(outcome: Outcome) -> bytes:

@@ -5,6 +5,7 @@ Its pages are all a child inherits, so it is told nothing: neither sources nor i
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -105,7 +106,8 @@ def main(descriptor: int) -> None:
     told = json.loads(control.recv(1 << 20))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in PRELOADED:
-        importlib.import_module(name)
+        with contextlib.suppress(ImportError):  # some are built without SQLite or compression
+            importlib.import_module(name)
     sys.path.remove(sys.argv[1])
     sys.path.extend(filter(None, [told["numpy"]]))
     del sys.argv[1:]

@@ -97,7 +97,7 @@ _BASE_VALUE: dict[type, Callable[[Any], Any]] = {
     float: float.__float__,
     complex: lambda value: complex(complex.real.__get__(value), complex.imag.__get__(value)),  # type: ignore[attr-defined]
     str: str.__str__,
-    bytes: lambda value: bytes.join(b"", [value]) if type(value) is bytes else bytes.__getitem__(value, slice(None)),
+    bytes: lambda value: bytes.__getitem__(value, slice(None)),
     list: lambda value: list(list.__iter__(value)),
     tuple: lambda value: tuple(tuple.__iter__(value)),
     set: lambda value: set(set.__iter__(value)),
