@@ -169,3 +169,12 @@ def test_messages_are_shown_as_text(tmp_path):
     reward.function = lambda completions, **kwargs: [1 / 0 for _ in completions]
     call(reward, prompts, completions)
     assert [(line["prompt"], line["completion"]) for line in exhibits(tmp_path)] == [("why", "boom"), ("why", "2")]
+
+
+def test_a_column_of_another_length_is_an_error():
+    def hasty(completions, log_extra, **kwargs):
+        log_extra("seen", completions[:1])
+        return [0.0] * len(completions)
+
+    with pytest.raises(RewardError, match="log_extra got 1 values of 'seen' for 2 completions"):
+        ensure_checked(hasty).probe({"prompt": "p"})

@@ -101,6 +101,8 @@ class BatchLogs:
         """`log_extra`, `log_metric` and `log_fault` for a part that has these rows."""
 
         def log_extra(column: str, values: Sequence[Any]) -> None:
+            if len(values) != len(rows):
+                raise ValueError(f"log_extra got {len(values)} values of {column!r} for {len(rows)} completions")
             whole = self._columns.setdefault(column, [None] * self.size)
             for row, value in zip(rows, values, strict=True):
                 whole[row] = value

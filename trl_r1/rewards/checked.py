@@ -145,6 +145,7 @@ class CheckedReward(_Checked):
     Attributes:
         name (`str`): Name in logs and records.
         loads_model (`bool`): Whether the first call loads a model.
+        failed_rows (`tuple[int, ...]`): Rows of the last batch it failed on, with an error budget.
     """
 
     def __call__(self, completions: Sequence[Any], **kwargs: Any) -> list[float | None]:

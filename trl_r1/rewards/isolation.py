@@ -82,7 +82,7 @@ class ErrorBudget:
         prompts = batch.get("prompts") or [""] * len(batch["completions"])
         step = getattr(batch.get("trainer_state"), "global_step", None)
         self.exhibits.parent.mkdir(parents=True, exist_ok=True)
-        with self.exhibits.open("a", encoding="utf-8") as stream:
+        with self.exhibits.open("a", encoding="utf-8", errors="backslashreplace") as stream:
             for row, reason in list(faults.items())[:room]:
                 texts = [completion_text(batch_of[row]) for batch_of in (prompts, batch["completions"])]
                 prompt, completion = (text[:MAX_EXHIBIT_CHARS] for text in texts)
