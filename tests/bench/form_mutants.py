@@ -8,9 +8,7 @@ from itertools import pairwise
 from mutants import answers, mutant
 
 from trl_r1.chat_template import completion_text
-from trl_r1.rewards import accuracy_reward
-from trl_r1.rewards.instructions import get_instruction_reward
-from trl_r1.rewards.length import get_length_reward
+from trl_r1.rewards import accuracy_reward, get_instruction_reward, get_length_reward
 
 
 # --- length

@@ -10,8 +10,7 @@ from dataclasses import replace
 import jsonschema
 from mutants import answers, boxes, mutant
 
-from trl_r1.rewards import get_choice_reward
-from trl_r1.rewards.code import get_code_reward
+from trl_r1.rewards import get_choice_reward, get_code_reward
 from trl_r1.verifiers.patches import PatchError, apply_patch
 from trl_r1.verifiers.repair import verify_repair
 from trl_r1.verifiers.repair_task import RepairTask

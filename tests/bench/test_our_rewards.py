@@ -3,7 +3,7 @@
 import pytest
 
 from trl_r1.bench import KINDS, cases_of, run_bench
-from trl_r1.rewards import code, instructions, length, repair, repetition
+from trl_r1.rewards import build_rewards, get_code_reward, get_repair_reward
 
 
 SHORT = {"cpu_seconds": 1.0, "wall_seconds": 2.0}
@@ -11,13 +11,14 @@ OURS = {
     "accuracy": "accuracy_reward",
     "format": "format_reward",
     "language": "get_language_consistency_reward",
-    "code": code.get_code_reward(limits=SHORT),
-    "repair": repair.get_repair_reward(limits=SHORT),
+    "code": get_code_reward(limits=SHORT),
+    "repair": get_repair_reward(limits=SHORT),
     "choice": "get_choice_reward",
+    "puzzle": "get_reasoning_gym_reward",
     "json_schema": "get_json_schema_reward",
-    "instruction": instructions.get_instruction_reward(),
-    "repetition": repetition.get_repetition_reward(),
-    "length": length.get_length_reward(),
+    "instruction": "get_instruction_reward",
+    "repetition": "get_repetition_reward",
+    "length": "get_length_reward",
     "contract": "accuracy_reward",
 }
 
@@ -29,6 +30,13 @@ def test_ours_passes(kind):
     ran = {result.case.name for result in report.results}
     assert {case.name for case in cases_of(kind)} == ran - together(ran) | set(report.left_out)
     assert all(reason == "it holds for require_value: true" for reason in report.left_out.values())
+
+
+def test_a_reward_that_asks_for_a_value_gets_cases_about_it():
+    report = run_bench(*build_rewards([{"accuracy_reward": {"require_value": True}}]), isolation="thread")
+    assert report.passed, report.to_text()
+    assert "accuracy/differs_value_sum" in {result.case.name for result in report.results}
+    assert report.left_out["accuracy/equal_reduced"] == "it holds for require_value: false"
 
 
 def together(names):

@@ -12,6 +12,7 @@ from trl_r1.bench.kinds import cases_of, kind_of, why_unfit
 from trl_r1.bench.report import BenchReport, CaseResult
 from trl_r1.bench.workplace import START_SECONDS, Isolation, default_isolation, work_off
 from trl_r1.errors import R1Error
+from trl_r1.rewards.checked import AsyncCheckedReward, CheckedReward
 from trl_r1.rewards.registry import RewardFunction, RewardSpec, build_reward
 
 
@@ -70,7 +71,7 @@ def run_bench(
     True
     ```
     """
-    built = build_reward(reward)
+    built = reward if isinstance(reward, CheckedReward | AsyncCheckedReward) else build_reward(reward)
     kind = kind or kind_of(built)
     wanted, left_out = _select(cases_of(kind) if cases is None else list(cases), built, set(without))
     if not wanted:
