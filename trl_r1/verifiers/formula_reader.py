@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from trl_r1.verifiers.exact import (
     IMAGINARY,
+    PI,
     E,
     TooLargeError,
     UndefinedError,
@@ -143,11 +144,19 @@ class Reader:
         value = self._postfix()
         if not self.take("^"):
             return value
+        if self._is_degree_sign():
+            return value * from_generator(PI) / from_rational(180)
         exponent = self._exponent()
         raised = power(value, exponent)
         if _is_number(base_token) or value.rational is not None:
             return self.undone(raised)
         return raised
+
+    def _is_degree_sign(self) -> bool:
+        braced = self.tokens[self.position : self.position + 3] == ["{", r"\circ", "}"]
+        found = braced or self.next_token() == r"\circ"
+        self.position += 3 if braced else found
+        return found
 
     def _exponent(self) -> Value:
         if self.next_token() in _OPENING:

@@ -47,11 +47,15 @@ _VOLUMES = {"L": "1/1000", "l": "1/1000", "liter": "1/1000", "litre": "1/1000", 
 _VOLUMES |= {"milliliter": "1/1000000", "millilitre": "1/1000000"}
 
 _QUOTED = re.compile(
-    r'(?P<value>[^"]*[^"\s])\s*(?P<unit>"[^"]*[A-Za-z€£¥元米个][^"]*"(?:\^\{?-?\d\}?)?(?:/"[^"]+"(?:\^\{?\d\}?)?)?)'
+    r'(?P<value>[^"]*[^"\s])\s*(?P<unit>"[^"\d]*[A-Za-z€£¥元米个][^"\d]*"(?:\^\{?-?\d\}?)?(?:/"[^"\d]+"(?:\^\{?\d\}?)?)?)'
 )
 _SPACED = re.compile(r"(?P<value>.*[\d)}]) (?P<unit>[A-Za-z]{2,}(?:\^\{?\d\}?)?(?:[ /][A-Za-z]+(?:\^\{?\d\}?)?)*)")
 _GLUED = re.compile(r"(?P<value>[\d.,]+)(?P<unit>mm|cm|dm|km|kg|mg|ft|mi|mL|ml|km/h|m/s|cm\^2|m\^2|cm\^3|m\^3|%)")
 _DEGREES = re.compile(r'(?P<value>.*\S)\^\{?\\circ ?\}?(?P<scale>"?[CFK]"?)?')
+_FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])")
+# Words that take back the number before them, or add another one.
+_NO_UNIT = frozenset(["or", "and", "not", "no", "if", "is", "to", "than", "maybe", "either", "wrong", "plus", "minus"])
+MAX_UNIT_WORDS = 4
 _FACTOR = re.compile(r"(?P<slash>/)?(?P<word>[^\s/*^{}\d]+)(?:\^\{?(?P<exponent>-?\d)\}?)?")
 
 
@@ -84,14 +88,28 @@ def split_unit(cleaned: str) -> tuple[str, Unit | None]:
     if cleaned.endswith("%"):
         return cleaned[:-1].strip(), _unit(PERCENT)
     degrees = _DEGREES.fullmatch(cleaned)
-    if degrees:
+    if degrees and not _FUNCTION.search(cleaned):
         scale = (degrees.group("scale") or "").strip('"')
         return degrees.group("value"), _unit(f"degree{scale}")
     for pattern in (_QUOTED, _SPACED, _GLUED):
         match = pattern.fullmatch(cleaned)
-        if match:
+        if match and _is_unit(match.group("unit"), quoted=pattern is _QUOTED):
             return match.group("value").strip(), _unit(match.group("unit").replace('"', " ").strip())
     return cleaned, None
+
+
+def _is_unit(text: str, quoted: bool) -> bool:
+    """Whether words after a number may be its unit. Short ones that no text command marks must be known: `2 xy`."""
+    words = re.findall(r"[^\W\d_]+", text)
+    if len(words) > MAX_UNIT_WORDS or any(word.lower() in _NO_UNIT for word in words):
+        return False
+    return quoted or all(len(word) > 3 or _is_known(word) for word in words)
+
+
+def _is_known(word: str) -> bool:
+    return (
+        any(name in names for name in (word, word.removesuffix("s")) for names in (_BASES, _VOLUMES)) or word == "mph"
+    )
 
 
 @lru_cache(maxsize=1_000)
