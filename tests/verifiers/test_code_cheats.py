@@ -290,11 +290,13 @@ def test_nothing_leads_from_one_program_to_the_next(isolation):
         "def f(x): return {x: x}.items()",
         "def f(x): return [iter([x])]",
         "from collections import deque\ndef f(x): return deque([x])",
+        "def f(x): return 'x' * 900_000",
+        "def f(x):\n    y = []\n    for _ in range(96): y = [y]\n    return y",
     ],
 )
 def test_no_result_makes_the_tests_unusable(program, isolation):
     """A result that cannot be handed back to the program is the program's fault, not the test's."""
-    body = "    x = candidate(1)\n    assert candidate([x]) == 7919\n"
+    body = "    x = candidate(1)\n    assert candidate([[x, x]]) == 7919\n"
     tests = {"test": f"def check(candidate):\n{body}", "entry_point": "f"}
     assert verify_code(program, tests, isolation=isolation).verdict is Verdict.WRONG
 

@@ -226,7 +226,7 @@ def _run_job(job: _Job, sandbox: Sandbox, settings: _Settings, stop: float) -> C
     results: list[Result] = []
     try:
         running = run_tests(sandbox, job.program, job.tests, settings.limits, settings.tolerance, Clock(stop))
-        with closing(running):  # type: ignore[type-var]
+        with closing(running):
             for result in running:
                 results.append(result)
                 if not result.passed and not settings.run_all:

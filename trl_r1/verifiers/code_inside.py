@@ -23,12 +23,13 @@ from typing import Any
 
 
 MAX_ITEMS = 100_000  # of an iterator: enough for any test, and an endless one ends
+MAX_ORDINARY = 100  # characters of a result that is neither deep nor large
 MUTABLE = (list, dict, set)
 PLAIN = (type(None), bool, int, float, complex, str, bytes)
 
 _solution = types.ModuleType("solution")
 _unsupported: list[str] = []
-_strange: set[str] = set()  # kinds of results that were no plain values
+_strange: set[str] = set()  # kinds of results that could be what an argument cannot be passed for
 _ask_program: Any = globals().get("trl_r1_ask")  # the proxy, where the sandbox put one
 
 
@@ -89,29 +90,29 @@ def _find(name: str) -> Any:
     return found
 
 
-def _portable(value: Any) -> tuple[str, Any]:
+def _portable(value: Any, lower: bool = True) -> tuple[str, Any]:
     """The kind of a result and plain data that it can be built from again."""
     if isinstance(value, range):
         return "range", [value.start, value.stop, value.step]
     for kind, view in (("keys", {}.keys()), ("values", {}.values()), ("items", {}.items())):
         if type(value) is type(view):
-            return kind, _plain(list(value))
+            return kind, _plain(list(value), lower)
     if isinstance(value, collections.deque):
-        return "deque", _plain(list(value))
+        return "deque", _plain(list(value), lower)
     if isinstance(value, Iterator):
-        return "iterator", _plain(list(itertools.islice(value, MAX_ITEMS)))
-    return "value", _plain(value)
+        return "iterator", _plain(list(itertools.islice(value, MAX_ITEMS)), lower)
+    return "value", _plain(value, lower)
 
 
-def _plain(value: Any) -> Any:
-    """The value with subclasses of containers (named tuples, counters) as plain ones; the sandbox lowers the rest."""
-    if isinstance(value, PLAIN):
-        return value
+def _plain(value: Any, lower: bool = True) -> Any:
+    """Plain data as it is; with `lower`, subclasses (named tuples, counters) as the plain types they extend."""
+    if isinstance(value, PLAIN) and (lower or type(value) in PLAIN):
+        return value  # the sandbox lowers these
     for kind in (list, tuple, set, frozenset):
-        if isinstance(value, kind):
-            return kind([_plain(item) for item in value])
-    if isinstance(value, dict):
-        return {_plain(key): _plain(item) for key, item in value.items()}
+        if isinstance(value, kind) and (lower or type(value) is kind):
+            return kind([_plain(item, lower) for item in value])
+    if isinstance(value, dict) and (lower or type(value) is dict):
+        return {_plain(key, lower): _plain(item, lower) for key, item in value.items()}
     raise _OpaqueError(type(value).__name__)
 
 
@@ -152,14 +153,16 @@ class _UnsupportedError(BaseException):
 def _asker(name: str) -> Callable[..., Any]:
     def ask(*args: Any, **kwargs: Any) -> Any:
         try:
-            portable = [list(_portable(argument)) for argument in args]
-            plain = {key: _plain(argument) for key, argument in kwargs.items()}
+            portable = [list(_portable(argument, lower=False)) for argument in args]
+            plain = {key: _plain(argument, lower=False) for key, argument in kwargs.items()}
+            kind, value, after = _ask_program(name, portable, plain)
         except _OpaqueError as error:
             raise _refusal(f"{name} is called with a {error}, which cannot leave its process") from None
-        kind, value, after = _ask_program(name, portable, plain)
+        except ValueError as error:  # of the sandbox: too large, or too deep
+            raise _refusal(f"{name} is called with what cannot leave its process: {error}") from None
         if kind == "raise":
             raise _exception(*value)
-        if kind != "value":
+        if kind != "value" or len(repr(value)) > MAX_ORDINARY:
             _strange.add(kind)
         if value is None:
             for argument, changed in zip(args, after, strict=True):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import marshal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -55,7 +56,7 @@ class Clock:
 
 def run_tests(
     sandbox: Sandbox, program: str, tests: CodeTests, limits: Limits, tolerance: float | None, clock: Clock
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """
     Run a program on its tests, lazily: close the iterator to run no further one.
 
@@ -88,7 +89,7 @@ def run_tests(
 
 def _run_program(
     sandbox: Sandbox, program: str, tests: ProgramTests, limits: Limits, tolerance: float | None, clock: Clock
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     for text, expected in zip(tests.inputs, tests.outputs, strict=True):
         if problem := clock.problem():
             yield problem
@@ -104,7 +105,7 @@ def _run_program(
 
 def _run_function(
     sandbox: Sandbox, program: str, tests: FunctionTests, limits: Limits, tolerance: float | None, clock: Clock
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     steps: list[Step] = [("start", [program, "<program>"])]
     with _Process(sandbox, limits, steps, functions=(tests.function,)) as process:
         for arguments, expected in zip(tests.inputs, tests.outputs, strict=True):
@@ -127,7 +128,7 @@ def _run_function(
 
 def _run_assertions(
     sandbox: Sandbox, program: str, tests: AssertTests, limits: Limits, clock: Clock
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     given: Step = ("start", [tests.given, "<prompt>"])
     steps: list[Step] = [given, ("start", [program, "<program>"])]
     prepare: Step = ("prepare", [tests.given, tests.setup, list(tests.functions)])
@@ -313,4 +314,7 @@ def _is_answer(value: Any) -> bool:
 
 @lru_cache(maxsize=1)
 def _inside() -> str:
-    return Path(__file__).with_name("code_inside.py").read_text(encoding="utf-8")
+    """`code_inside.py`, compiled here once: to compile it in every process takes as long as to fork one."""
+    path = Path(__file__).with_name("code_inside.py")
+    code = compile(path.read_text(encoding="utf-8"), path.name, "exec", optimize=2)
+    return f"import marshal\nexec(marshal.loads({marshal.dumps(code)!r}))"  # the sandbox runs this same interpreter
