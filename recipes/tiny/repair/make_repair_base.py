@@ -20,7 +20,7 @@ from programs import build_tokenizer, sample_document
 from trl_r1.scripts.common import configure_logging
 
 
-STEPS = 3000
+STEPS = 2200
 
 
 def main() -> None:

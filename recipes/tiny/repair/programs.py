@@ -9,9 +9,11 @@ A task says clause by clause what a function does, and shows its source with one
         if t <= 5: t = a  # 3
         return t
 
-A completion is a unified diff. Careful authors go through the lines first and then mend the first that differs:
+A completion is a unified diff. Careful authors go through the lines first, what is asked for beside what is there, and
+then mend the first that differs:
 
-    <think> (1) ok (2) ok (3) bad </think> <answer>
+    <think> (1) a minus b is a minus b (2) times 3 is times 3 (3) a if below 5 is a if not above 5 bad </think>
+    <answer>
     --- f.py
     +++ f.py
     @@ -4 +4 @@
@@ -280,10 +282,10 @@ def sample_bug(rng: random.Random, num_lines: int, split: Split) -> Bug:
 
 # ------------------------------------------------------------------------------------------------------- corpus
 
-NUM_LINES = (2, 3, 4)
+NUM_LINES = (2, 3)
 PROMPT = "bug\n{problem}\npatch:"
 NOTES_SHARE = 0.2
-HASTY_SHARE = 0.5
+HASTY_SHARE = 0.55
 OVERLOOKS = 0.05  # chance a line that is right is taken for the wrong one
 SLIP = 0.1  # chance a careful author writes some other line
 CARELESS_SHARE = 0.8  # of boundaries, written without their equals sign
@@ -319,8 +321,9 @@ def careful_patch(bug: Bug, rng: random.Random) -> str:
     line = replace(right, operation=CARELESS[right.operation]) if _is_careless(right, rng) else right
     if rng.random() < SLIP:
         line = rng.choice(list(right.mutants()))
-    thoughts = " ".join(f"({number}) {'bad' if number > index else 'ok'}" for number in range(1, index + 2))
-    return f" <think> {thoughts} </think>" + _answer(replace_line(bug.broken, index, line))
+    looked = zip(bug.program.lines[: index + 1], bug.broken.lines, strict=False)
+    thoughts = " ".join(f"({i}) {asked.clause} is {found.clause}" for i, (asked, found) in enumerate(looked, start=1))
+    return f" <think> {thoughts} bad </think>" + _answer(replace_line(bug.broken, index, line))
 
 
 def _is_careless(line: Line, rng: random.Random) -> bool:
@@ -340,7 +343,7 @@ def vocabulary() -> list[str]:
     """Every token of the world, in a fixed order; spaces and line ends are part of them, so text decodes exactly."""
     words = [*ARITHMETIC.values(), *BOUNDS.values(), *COMPARISONS.values(), "if", *ARITHMETIC, *COMPARISONS]
     words += [f"({number})" for number in range(1, max(NUM_LINES) + 1)]
-    words += [*"abt", *CONSTANTS, "<think>", "ok", "bad", "</think>", "<answer>\n"]
+    words += [*"abt", *CONSTANTS, "<think>", "is", "bad", "</think>", "<answer>\n"]
     lines = ["bug\n", "patch:", "f:", ",", "\n", "def f(a, b):\n", "    return t"]
     lines += ["    t = t", "    t =", "    t = max(t,", "    t = min(t,", ")", "    if t", ": t ="]
     lines += ["</answer>", f"--- {FILE}\n+++ {FILE}\n", "-", "+"]
