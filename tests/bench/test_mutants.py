@@ -2,6 +2,7 @@
 
 import form_mutants  # noqa: F401  (registers its mutants)
 import program_mutants  # noqa: F401
+import puzzle_mutants  # noqa: F401
 import pytest
 from mutants import MUTANTS
 
