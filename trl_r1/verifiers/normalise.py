@@ -42,6 +42,7 @@ _THIN_THOUSANDS = re.compile(r"(?<=\d)(?:\\[,!]|\{,\})(?=\d{3}(?!\d))")
 _LOOSE_SPACE = re.compile(r"(?<![0-9A-Za-z}]) | (?![0-9A-Za-z])|(?<=\}) (?![A-Za-z])")
 _DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"))
 _CURRENCY = re.compile(r"(?:\\\$|(?<!\\)\$(?=[\d.,]+$))\s*([\d.,]*\d)")
+_OTHER_CURRENCY = re.compile(r"([€£¥])\s*([\d.,]*\d)")
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\{(?:aligned|align\*?|equation\*?|gathered|gather\*?|split)\}")
 _ALPHABET = re.compile(
     r"\\(?:mathbf|mathit|mathsf|mathcal|boldsymbol|bm)\s*\{([A-Za-z0-9])\}|\\(?:vec|mathrm)\{([ei])\}"
@@ -67,6 +68,7 @@ _SPELLINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\varnothing" + _END + r"|\\\{\s*\\\}", r"\\emptyset"),
         (r"\\degree" + _END, r"^\\circ"),
         (r"\\(?:mathbb\{R\}|mathbb R|R|reals)" + _END, r"(-\\infty,\\infty)"),
+        (r"\^([0-9A-Za-z])(?!\d)", r"^{\1}"),
         (r"\\frac\s*(\d)", r"\\frac{\1}"),
         (r"(\\frac\s*\{[^{}]*\})\s*(\d)", r"\1{\2}"),
         (r"\\pmod\s*\{([^{}]*)\}|\(\s*\\?mod\s+([^(){}]*)\)", r"\\pmod{\1\2}"),
@@ -107,6 +109,7 @@ def clean(text: str) -> str:
     # Rows of a matrix or of aligned equations; without an environment, backslashes that were escaped once too often.
     text = text.replace("\\\\", r"\cr " if r"\begin{" in text else "\\")
     text = _CURRENCY.sub(r'\1"dollar"', text).replace("$", "")
+    text = _OTHER_CURRENCY.sub(r'\2"\1"', text)
     if _ENVIRONMENT.search(text):
         text = _ENVIRONMENT.sub("", text).replace("&", "")
     text = _THIN_THOUSANDS.sub("", text).replace("{,}", ",").replace(r"\!", "").replace(r"\%", "%")

@@ -30,6 +30,7 @@ _MATRIX = re.compile(
 )
 _COMPARISON = re.compile(r"(<=|>=|<|>)")
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
+_PADDED = re.compile(r",0\d")
 _EITHER_SIGN = re.compile(r"\\(pm|mp)(?![A-Za-z]) ?")
 _MEMBER = re.compile(r"(?P<name>[A-Za-z]|\\[a-z]+)\s?\\in(?![A-Za-z])\s?(?P<set>.+)")
 
@@ -100,8 +101,12 @@ def readings(cleaned: str) -> tuple[Reading, ...]:
     Returns:
         `tuple[Reading, ...]`: one reading, or two where `1,234` may be one number or two.
     """
-    found = [_read(text, 0) for text in dict.fromkeys((without_thousands_separators(cleaned), cleaned))]
-    return tuple(dict.fromkeys(found))
+    grouped = without_thousands_separators(cleaned)
+    if grouped == cleaned:
+        return (_read(cleaned, 0),)
+    if _PADDED.search(cleaned):
+        return (_read(grouped, 0),)  # no list has an item `000`
+    return _read(grouped, 0), _read(cleaned, 0)
 
 
 def is_name(text: str) -> bool:

@@ -50,7 +50,9 @@ _QUOTED = re.compile(
     r'(?P<value>[^"]*[^"\s])\s*(?P<unit>"[^"\d]*[A-Za-z€£¥元米个][^"\d]*"(?:\^\{?-?\d\}?)?(?:/"[^"\d]+"(?:\^\{?\d\}?)?)?)'
 )
 _SPACED = re.compile(r"(?P<value>.*[\d)}]) (?P<unit>[A-Za-z]{2,}(?:\^\{?\d\}?)?(?:[ /][A-Za-z]+(?:\^\{?\d\}?)?)*)")
-_GLUED = re.compile(r"(?P<value>[\d.,]+)(?P<unit>mm|cm|dm|km|kg|mg|ft|mi|mL|ml|km/h|m/s|cm\^2|m\^2|cm\^3|m\^3|%)")
+_GLUED = re.compile(
+    r"(?P<value>[\d.,]+) ?(?P<unit>mm|cm|dm|km|kg|mg|ft|mi|mL|ml|km/h|m/s|m/s\^\{?2\}?|[ckdm]?m\^\{?[23]\}?)"
+)
 _DEGREES = re.compile(r'(?P<value>.*\S)\^\{?\\circ ?\}?(?P<scale>"?[CFK]"?)?')
 _FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])")
 # Words that take back the number before them, or add another one.
