@@ -18,6 +18,7 @@ from tiny_run import length_reward, make_grpo, make_tokenizer, policy_on_disk, s
 
 from trl_r1.configs import R1GRPOConfig
 from trl_r1.trainer import R1GRPOTrainer
+from trl_r1.trainer.reward_errors import reward_budgets
 
 
 class FailsOnRank:
@@ -49,7 +50,7 @@ def main(folder: Path) -> None:
         run={"reward_funcs": [FailsOnRank(1), length_reward]},
     )
     trainer.train()
-    budget = trainer.reward_budgets()[0]
+    budget = reward_budgets(trainer)[0]
     account = {"rows": budget.rows, "failed": budget.failed, "logs": stable_logs(trainer.state.log_history)}
     (folder / f"errors_{state.process_index}.json").write_text(json.dumps(account))
 

@@ -14,6 +14,7 @@ from trl_r1.errors import RewardError
 from trl_r1.trainer import R1GRPOTrainer
 from trl_r1.trainer.grpo_state import GRPOState
 from trl_r1.trainer.grpo_trainer import find_unscorable
+from trl_r1.trainer.reward_errors import reward_budgets
 
 
 NAN = math.nan
@@ -246,7 +247,7 @@ def test_rows_of_a_failed_group_take_no_part_in_any_reward(tmp_path):
     assert trainer._metrics["train"]["unscorable_rows"] == [4.0]
     assert trainer._metrics["train"]["reward_errors/fails_once"] == [0.5]
     assert trainer._metrics["train"]["reward_errors/length_reward"] == [0.0]
-    assert [(budget.name, budget.rows, budget.failed) for budget in trainer.reward_budgets()] == [
+    assert [(budget.name, budget.rows, budget.failed) for budget in reward_budgets(trainer)] == [
         ("fails_once", 8, 4),
         ("length_reward", 8, 0),
     ]
@@ -260,7 +261,7 @@ def test_a_run_with_errors_trains_logs_them_and_shows_them(tmp_path):
     assert rows[0]["unscorable_rows"] == 4.0
     lines = (tmp_path / "out" / "reward_errors_0.jsonl").read_text().splitlines()
     assert all(json.loads(line)["prompt"] == questions()[1]["prompt"] for line in lines)
-    assert len(lines) == trainer.reward_budgets()[0].failed > 0
+    assert len(lines) == reward_budgets(trainer)[0].failed > 0
 
 
 def test_an_asynchronous_reward_may_fail_too(tmp_path):
@@ -277,7 +278,7 @@ def test_an_asynchronous_reward_may_fail_too(tmp_path):
     trainer = make_grpo(R1GRPOTrainer, R1GRPOConfig, str(tmp_path / "out"), run=run, **options)
     batch = trainer._generate_and_score_completions([questions()[row // 4] for row in range(8)])
     assert [value != 0.0 for value in batch["advantages"].tolist()] == [True] * 4 + [False] * 4
-    assert trainer.reward_budgets()[0].failed == 4
+    assert reward_budgets(trainer)[0].failed == 4
 
 
 def test_a_budget_overspent_ends_the_run(tmp_path):
@@ -288,10 +289,10 @@ def test_a_budget_overspent_ends_the_run(tmp_path):
 def test_what_was_spent_before_a_stop_counts_after_it(tmp_path):
     trainer = train_with_errors(tmp_path, save_strategy="steps", save_steps=1, max_steps=1)
     trainer.train()
-    spent = [(budget.rows, budget.failed) for budget in trainer.reward_budgets()]
+    spent = [(budget.rows, budget.failed) for budget in reward_budgets(trainer)]
     resumed = train_with_errors(tmp_path, save_strategy="steps", save_steps=1, max_steps=1)
     GRPOState.load(tmp_path / "out" / "checkpoint-1", 0, 1).restore(resumed)
-    assert [(budget.rows, budget.failed) for budget in resumed.reward_budgets()] == spent != [(0, 0), (0, 0)]
+    assert [(budget.rows, budget.failed) for budget in reward_budgets(resumed)] == spent != [(0, 0), (0, 0)]
 
 
 def test_the_card_of_a_finished_stage_is_left_alone(tmp_path):

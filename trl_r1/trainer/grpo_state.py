@@ -20,6 +20,7 @@ from transformers import TrainerState
 from trl.trainer.utils import RepeatSampler
 
 from trl_r1.errors import RecordError
+from trl_r1.trainer.reward_errors import reward_budgets
 
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class GRPOState:
             num_processes=trainer.args.world_size,
             rollout=trainer._buffered_inputs if trainer._step % uses else None,
             metrics=dict(trainer._metrics["train"]),
-            reward_counts=[[budget.rows, budget.failed] for budget in trainer.reward_budgets()],
+            reward_counts=[[budget.rows, budget.failed] for budget in reward_budgets(trainer)],
         )
 
     def save(self, folder: str | Path, process_index: int) -> None:
@@ -97,7 +98,7 @@ class GRPOState:
         """Put the state into a trainer."""
         trainer._step = self.step
         trainer._metrics["train"] = defaultdict(list, self.metrics)
-        for budget, (rows, failed) in zip(trainer.reward_budgets(), self.reward_counts, strict=False):
+        for budget, (rows, failed) in zip(reward_budgets(trainer), self.reward_counts, strict=False):
             budget.rows, budget.failed = rows, failed
         if self.rollout is not None:
             device = trainer.accelerator.device

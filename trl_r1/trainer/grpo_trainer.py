@@ -14,9 +14,10 @@ from torch.utils.data import Sampler
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOConfig, GRPOTrainer  # type: ignore[attr-defined]  # exported lazily
 
-from trl_r1.rewards import ErrorBudget, ensure_checked
+from trl_r1.rewards import ErrorBudget
 from trl_r1.stage_record import has_stage_record
 from trl_r1.trainer.grpo_state import GRPOState, load_reference, restore_epoch, save_reference
+from trl_r1.trainer.reward_errors import failed_rows, reward_budgets
 
 
 class R1GRPOTrainer(GRPOTrainer):
@@ -39,7 +40,7 @@ class R1GRPOTrainer(GRPOTrainer):
 
     args: GRPOConfig
     _train_sampler: Sampler[int] | None = None  # none for a streamed dataset
-    _reward_budgets: tuple[ErrorBudget, ...] = ()
+    _reward_budgets: tuple[ErrorBudget, ...] = ()  # see `reward_budgets`
 
     _tag_names = ["trl", "grpo", "trl_r1"]  # noqa: RUF012  (TRL's own attribute)
     _name = "GRPO"
@@ -63,7 +64,7 @@ class R1GRPOTrainer(GRPOTrainer):
         completions: list[Any],
         completion_ids_list: list[list[int]],
     ) -> torch.Tensor:
-        budgets = self.reward_budgets()
+        budgets = reward_budgets(self)
         rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         if not getattr(self.args, "skip_unscorable", False):  # a plain GRPOConfig has no such field
             return rewards
@@ -71,30 +72,10 @@ class R1GRPOTrainer(GRPOTrainer):
         num_generations = (self.num_generations if training else self.num_generations_eval) or 1
         unscorable = find_unscorable(rewards, num_generations)
         if budgets:
-            unscorable |= self._failed_rows(len(prompts))
+            unscorable |= failed_rows(self, len(prompts))
         self._metrics["train" if training else "eval"]["unscorable_rows"].append(float(unscorable.sum().item()))
         # TRL leaves rows that are NaN throughout out of a group's mean and deviation and gives them advantage 0
         return rewards.masked_fill(unscorable.unsqueeze(1), torch.nan)
-
-    def reward_budgets(self) -> tuple[ErrorBudget, ...]:
-        """What each reward function has failed on so far, with `reward_error_budget`; else empty."""
-        share = getattr(self.args, "reward_error_budget", 0.0)
-        if not share or self._reward_budgets:
-            return self._reward_budgets
-        exhibits = Path(str(self.args.output_dir)) / f"reward_errors_{self.args.process_index}.jsonl"
-        functions: list[Any] = self.reward_funcs  # TRL's annotation knows neither classes nor asynchronous functions
-        for index, name in enumerate(self.reward_func_names):
-            if not isinstance(functions[index], torch.nn.Module):  # TRL runs those itself
-                functions[index] = ensure_checked(functions[index], name)
-                self._reward_budgets += (functions[index].isolate(share, exhibits),)
-        return self._reward_budgets
-
-    def _failed_rows(self, rows: int) -> torch.Tensor:
-        """Whether a reward function failed on a row, booleans of shape `(rows of all processes,)`."""
-        failed = {row for reward in self.reward_funcs for row in getattr(reward, "failed_rows", ())}
-        here = torch.tensor([row in failed for row in range(rows)], device=self.accelerator.device)
-        gathered: torch.Tensor = self.accelerator.gather(here)
-        return gathered
 
     def _get_train_sampler(self, dataset: Any = None) -> Sampler[int]:
         sampler: Sampler[int] = super()._get_train_sampler(dataset)
