@@ -412,6 +412,8 @@ RADICALS_AND_CONSTANTS = [
     ("-1", r"\boxed{i^2}", RIGHT),
     ("-1", r"\boxed{e^{i\pi}}", RIGHT),
     ("1", r"\boxed{e^{i\pi}}", WRONG),
+    (r"e^{i\pi/3}", r"\boxed{\frac{1}{2}+\frac{\sqrt{3}}{2}i}", RIGHT),
+    (r"e^{i\pi/3}", r"\boxed{\frac{\sqrt{3}}{2}+\frac{1}{2}i}", WRONG),
     ("3+4i", r"\boxed{4i+3}", RIGHT),
     ("3+4i", r"\boxed{3-4i}", WRONG),
     ("2i", r"\boxed{(1+i)^2}", RIGHT),
@@ -852,7 +854,6 @@ MISSED = [
     ("x>2", r"\boxed{2x>4}", "an inequality is not solved for the answer"),
     (r"\frac12", r"\boxed{\int_0^1 x\,dx}", "an integral restates the question, and may never end"),
     ("55", r"\boxed{\sum_{i=1}^{10} i}", "a sum restates the question, and may never end"),
-    (r"e^{i\pi/3}", r"\boxed{\frac{1}{2}+\frac{\sqrt{3}}{2}i}", "Euler's formula is applied to half turns only"),
 ]
 
 # Right, but refused where the recipe requires a value.

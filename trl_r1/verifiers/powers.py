@@ -31,6 +31,7 @@ MAX_EXPANDED_POWER = 8
 MAX_EXPONENT = 10_000
 MAX_PRIME = 1_000
 
+_NONE, _HALF = Fraction(0), Fraction(1, 2)
 _HALF_TURN: Term = frozenset({(IMAGINARY, Fraction(1)), (PI, Fraction(1))})
 
 
@@ -89,6 +90,27 @@ def logarithm(value: Value) -> Value:
         argument = from_rational(prime)
         result = result + from_rational(count) * from_generator(("function", "ln", argument.key))
     return result
+
+
+def is_usual_angle(turns: Fraction) -> bool:
+    """Whether `turns` times pi is a multiple of 30 or 45 degrees."""
+    return turns.denominator in (1, 2, 3, 4, 6)
+
+
+def sine_of_turns(turns: Fraction) -> Value:
+    r"""The sine of `turns * \pi`, a multiple of 30 or 45 degrees."""
+    turns %= 2
+    if turns > 1:
+        return -sine_of_turns(turns - 1)
+    square = {
+        _NONE: _NONE,
+        Fraction(1, 6): Fraction(1, 4),
+        Fraction(1, 4): Fraction(1, 2),
+        Fraction(1, 3): Fraction(3, 4),
+        _HALF: Fraction(1),
+    }
+    found = square[min(turns, 1 - turns)]
+    return root_power(from_rational(found), _HALF) if found else from_rational(0)
 
 
 def _whole_power(base: Value, exponent: int) -> Value:
@@ -169,8 +191,8 @@ def _power_of_bases(base: Value, term: Term, factor: Fraction) -> Value:
     if rational is not None and rational > 0:
         bases: Iterable[tuple[Generator, int]] = [(("prime", prime), n) for prime, n in _factorise(rational)]
     elif base.key == from_generator(E).key:
-        if term == _HALF_TURN and (2 * factor).denominator == 1:
-            return _whole_power(from_generator(IMAGINARY), int(2 * factor) % 4)
+        if term == _HALF_TURN and is_usual_angle(factor):  # Euler's formula
+            return sine_of_turns(_HALF - factor) + from_generator(IMAGINARY) * sine_of_turns(factor)
         bases = [(E, 1)]
     elif not base.numerator:
         raise UnreadableError("zero to an unknown power")

@@ -5,13 +5,11 @@ from __future__ import annotations
 from fractions import Fraction
 
 from trl_r1.verifiers.exact import ONE, PI, Value, content, from_generator, from_rational
-from trl_r1.verifiers.powers import root_power
+from trl_r1.verifiers.powers import is_usual_angle, sine_of_turns
 
 
 MAX_MULTIPLE = 6
 MAX_PARTS = 3
-
-_NONE, _HALF = Fraction(0), Fraction(1, 2)
 
 
 def trigonometric(name: str, argument: Value) -> Value:
@@ -52,8 +50,8 @@ def _sine_and_cosine(argument: Value) -> tuple[Value, Value]:
     if set(argument.denominator) != {ONE}:
         return _opaque(argument)
     turns = (argument / from_generator(PI)).rational
-    if turns is not None and 12 % turns.denominator == 0 and turns.denominator != 12:
-        return _known_sine(turns), _known_sine(_HALF - turns)
+    if turns is not None and is_usual_angle(turns):
+        return sine_of_turns(turns), sine_of_turns(Fraction(1, 2) - turns)
     if _leading_sign(argument) < 0:
         sine, cosine = _sine_and_cosine(-argument)
         return -sine, cosine
@@ -78,22 +76,6 @@ def _sum_of_angles(left: tuple[Value, Value], right: tuple[Value, Value]) -> tup
 def _opaque(argument: Value) -> tuple[Value, Value]:
     sine, cosine = (from_generator(("function", name, argument.key)) for name in ("sin", "cos"))
     return sine, cosine
-
-
-def _known_sine(turns: Fraction) -> Value:
-    r"""The sine of `turns * \pi`, a multiple of 30 or 45 degrees."""
-    turns %= 2
-    if turns > 1:
-        return -_known_sine(turns - 1)
-    square = {
-        _NONE: _NONE,
-        Fraction(1, 6): Fraction(1, 4),
-        Fraction(1, 4): Fraction(1, 2),
-        Fraction(1, 3): Fraction(3, 4),
-        _HALF: Fraction(1),
-    }
-    found = square[min(turns, 1 - turns)]
-    return root_power(from_rational(found), _HALF) if found else from_rational(0)
 
 
 def _leading_sign(argument: Value) -> int:
