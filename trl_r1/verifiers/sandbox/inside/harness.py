@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import builtins
+import contextlib
 import functools
 import importlib
 import importlib.abc
@@ -113,14 +114,17 @@ class _Session:
         sys.modules["__main__"] = main
         ended: list[Any] = ["exit", 0]
         try:
-            exec(compile(source, "main.py", "exec"), main.__dict__)
+            exec(compile(source, "main.py", "exec", dont_inherit=True), main.__dict__)
         except SystemExit as error:
             ended = ["exit", _exit_code(error)]
         except BaseException as error:  # noqa: BLE001  (a candidate may raise anything)
             ended = _describe(error)
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
-        sys.stdout.flush()
+        streams: list[Any] = [sys.stdout, sys.__stdout__]  # a program may have put its own in place
+        for stream in streams:
+            with contextlib.suppress(ValueError, AttributeError):  # closed, or no stream
+                stream.flush()
         self._send(ended)
         os._exit(0)
 
@@ -140,13 +144,19 @@ class _Session:
             kind, *rest = self._receive()
             if kind == "value":
                 return rest[0]
-            exception = getattr(builtins, rest[0], RuntimeError)
-            if not (isinstance(exception, type) and issubclass(exception, Exception)):
-                exception = RuntimeError
-            raise exception(rest[1])
+            raise _exception(*rest)
 
         proxy.__name__ = proxy.__qualname__ = name.rpartition(".")[2]
         return proxy
+
+
+def _exception(name: str, text: str) -> Exception:
+    """The builtin exception of that name, or a `RuntimeError`."""
+    kind = getattr(builtins, name, None)
+    if isinstance(kind, type) and issubclass(kind, Exception):
+        with contextlib.suppress(TypeError):  # Unicode errors want five arguments
+            return kind(text)
+    return RuntimeError(text)
 
 
 def _module_name(path: str) -> str:
