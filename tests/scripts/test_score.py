@@ -141,6 +141,20 @@ def test_a_question_is_not_found_inside_a_number(tmp_path, score):
     assert [row["reward"] for row in written] == [1.0, None]
 
 
+def test_token_ids_come_from_the_file_the_tokenizer_or_words(score, tmp_path, checkpoint):
+    (tmp_path / "mine.py").write_text(
+        "def tokens(completion_ids, **kwargs):\n    return [len(ids) for ids in completion_ids]\n"
+    )
+    rows = [{"prompt": "x", "completion": "<think> hello friend </think>"},
+            {"prompt": "x", "completion": "hello", "completion_ids": [1, 2, 3]}]  # fmt: skip
+    reward = ["--reward", f"{tmp_path / 'mine.py'}:tokens"]
+    assert [row["reward"] for row in score(rows, *reward, "--tokenizer", checkpoint)[3]] == [4.0, 3.0]
+    assert [row["reward"] for row in score(rows, *reward)[3]] == [9.0, 3.0]  # words and signs
+    code, _, errors, _ = score(rows, *reward, "--tokenizer", str(tmp_path / "nowhere"))
+    assert code == 2
+    assert "tokenizer: " in errors
+
+
 def test_many_rows_are_cut_and_groups_stay_whole(score, monkeypatch):
     monkeypatch.setattr("trl_r1.bench.offline.BATCH_ROWS", 5)
     batches = []

@@ -110,7 +110,9 @@ class BenchReport:
         text = f"{self.reward} ({self.kind}): {good} of {len(self.results)} cases as wanted"
         if self.counts:
             text += "; " + ", ".join(f"{count} {name}" for name, count in self.counts.items())
-        return text + (f"; {len(self.left_out)} not run" if self.left_out else "")
+        if self.left_out:
+            text += f"; {len(self.left_out)} not run ({', '.join(dict.fromkeys(self.left_out.values()))})"
+        return text
 
     def table(self, all_cases: bool = False) -> Table:
         """The failures, or all cases, as a rich table: case, what is wrong, wanted, got, completion, why."""
@@ -157,7 +159,10 @@ def _lines(result: CaseResult) -> list[tuple[tuple[str, ...], str | None]]:
         number = f" #{found.row}" if len(case.rows) > 1 else ""
         got = _number(found.score)
         said = "; ".join(
-            str(values[found.row]) for values in result.said.values() if found.row < len(values) and values[found.row]
+            value
+            for values in result.said.values()
+            for value in values[found.row : found.row + 1]
+            if isinstance(value, str)
         )
         lines.append(
             (

@@ -34,7 +34,7 @@ def show_rows(console: Console, scored: Sequence[ScoredRow], malformed: Sequence
     for entry in scored[: max(0, shown)]:
         values = [_number(value) for value in (*entry.rewards.values(), entry.total)]
         text = shorten(completion_text(entry.row.completion))
-        why = "; ".join(f"{name}: {value}" for name, value in entry.why.items())
+        why = "; ".join(f"{name}: {value}" for name, value in entry.why.items() if isinstance(value, str))
         table.add_row(entry.row.place, *values, Text(text), Text(shorten(why, 160)))
     if scored and shown > 0:
         console.print(table)
