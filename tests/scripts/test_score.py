@@ -218,3 +218,15 @@ def test_the_bench_of_a_recipe_says_what_passed_and_what_failed(recipe, capsys, 
     shown = capsys.readouterr().out
     assert "false positive" in shown
     assert "bench: 1 of 1 rewards failed" in shown
+
+
+def test_the_parts_of_a_routed_reward_are_benched_and_what_cannot_be_is_said(capsys):
+    helpful = "{get_preference_reward: {model_name_or_path: x}}"
+    routes = f"{{get_routed_reward: {{routes: {{maths: format_reward, other: {helpful}}}}}}}"
+    foreign = "{get_language_consistency_reward: {target_language: ru}}"
+    assert main(["score", "--bench", "--reward", routes, foreign]) == 0
+    shown = capsys.readouterr().out
+    assert "format_reward (format): " in shown
+    assert "not benched: helpful_preference_reward: it asks a model" in shown
+    assert "not benched: language_consistency_reward: no case holds for its parameters" in shown
+    assert "bench: all as wanted" in shown

@@ -162,7 +162,7 @@ def _lines(result: CaseResult) -> list[tuple[tuple[str, ...], str | None]]:
             value
             for values in result.said.values()
             for value in values[found.row : found.row + 1]
-            if isinstance(value, str)
+            if isinstance(value, str) and value
         )
         lines.append(
             (

@@ -51,6 +51,9 @@ def bench_rewards(
         own = [case.name for case in cases_of(name) if case.name in without]
         with console.status(f"{reward.name} ..."):
             report = run_bench(reward, name, without=own)
+        if not report.results:
+            skipped.append(f"{reward.name}: no case holds for its parameters")
+            continue
         failed += not report.passed
         if report.passed and not all_cases:
             console.print(report.summary, style="green", highlight=False, markup=False)
@@ -68,10 +71,14 @@ def _choose(specs: Sequence[Any]) -> tuple[list[RewardFunction], list[str]]:
     from trl_r1.rewards import build_rewards
 
     rewards, skipped = (build_rewards(specs), []) if specs else _ours()
+    benched: list[RewardFunction] = []
     for reward in rewards:
-        if reward.loads_model:
-            skipped.append(f"{reward.name}: it loads a model")
-    return [reward for reward in rewards if not reward.loads_model], skipped
+        for part in getattr(reward.function, "parts", None) or [reward]:  # those a routed reward routes to
+            if part.loads_model:
+                skipped.append(f"{part.name}: it asks a model")
+            else:
+                benched.append(part)
+    return benched, skipped
 
 
 def _ours() -> tuple[list[RewardFunction], list[str]]:
