@@ -384,6 +384,12 @@ def test_unusable_tests_are_undecidable_whatever_the_program():
     assert judgement.reason == "tests: there are none"
 
 
+def test_tests_of_huge_integers_are_undecidable():
+    tests = {"function": "f", "inputs": [[1]], "outputs": [10**5000]}
+    judgement = verify_code("def f(x): return 10 ** 5000", tests)
+    assert (judgement.verdict, judgement.decided_by) == (UNDECIDABLE, "fault")
+
+
 @pytest.mark.parametrize("tests", [ADD, SUM, checks("assert candidate(1, 2)", "add")])
 def test_a_fault_of_the_sandbox_is_nobodys_reward(tests, monkeypatch):
     code.check_sandbox("auto")

@@ -148,6 +148,9 @@ CHEATS = {
     "message_that_raises": "raise type('E', (Exception,), {'__str__': lambda self: 1 / 0})",
     "message_that_exits": "raise type('E', (Exception,), {'__str__': lambda self: sys.exit(0)})",
     "hostile_classes": "raise type('E', (Exception,), {'__class__': int})",
+    "message_of_surrogates": "raise ValueError('\\ud800\\x1b[31m\\0')",
+    "long_integer_as_a_key": "return {10 ** 100_000: 3}",
+    "forged_opaque": "sys.modules['main'].call = lambda *args: ['opaque', 10 ** 5000, []]; return f(x)",
     "recursion": "return f(x)",
     "signal_handlers": """
         for number in range(1, 65):
@@ -181,6 +184,7 @@ class Liar(Always):
     __class__ = int
 
 """
+FORGED = "import sys\ndef f(x): pass\nsys.modules['main'].call = lambda *args: {}"
 # Programs that end, or rebuild the world, before anything is asked of them.
 AT_THE_START = {
     "exit": "import sys\nsys.exit(0)",
@@ -190,6 +194,12 @@ AT_THE_START = {
     "marker": "print('RESULT PASS\\n' * 3)",
     "module_that_answers": "import sys\nsys.modules['solution'] = sys.modules['main'] = sys\nf = lambda x: 3",
     "flood": "import os\nfor n in range(256):\n    try: os.write(n, b'PASS\\n' * 99)\n    except OSError: pass",
+    "forged_opaque": FORGED.format("['opaque', 10 ** 5000, []]"),
+    "forged_raise": FORGED.format("['raise', [[10 ** 5000], []], []]"),
+    "forged_kind": FORGED.format("['k' * 10**5, 10 ** 5000, [3]]"),
+    "forged_nothing": FORGED.format("[]"),
+    "forged_definition": "import sys\nsys.modules['main'].defines = lambda *args: [10 ** 5000]",
+    "surrogate": "x = '\ud800'",
     "endless": "import time\nwhile True: time.sleep(1)",
     "no_syntax": "def f(x:\n",
     "null": "x = '\0'",
@@ -225,6 +235,7 @@ def misjudged(judgements):
         name: str(judgement)
         for name, judgement in judgements.items()
         if judgement.verdict is not Verdict.WRONG
+        or not judgement.reason.isprintable()
         or "7919" in judgement.reason
         or (judgement.reason.endswith(" s") and name not in HANGING)
     }

@@ -94,6 +94,7 @@ def test_output_with_tolerance(printed, expected, same):
         ({1: "x", "1": "y"}, {"1": "y"}, False),
         ({"1": "x"}, {1: "x"}, False),
         ("ab", ["a", "b"], False),
+        (10**400, 1j, False),
     ],
 )
 def test_values(value, expected, same):
@@ -117,3 +118,10 @@ def test_values(value, expected, same):
 )
 def test_values_with_tolerance(value, expected, same):
     assert values_equal(value, expected, 1e-6) is same
+
+
+def test_integers_that_python_does_not_spell():
+    huge = 10**5000
+    assert not values_equal({huge: 1}, {"1": 1})
+    assert not values_equal(huge, 1.5, 1e-6)
+    assert values_equal(huge, 10**5000)

@@ -1,5 +1,6 @@
 """Tests in the shapes of public datasets, and what is refused when they are loaded."""
 
+import functools
 import json
 
 import pytest
@@ -11,6 +12,7 @@ from trl_r1.verifiers.code_tests import AssertTests, FunctionTests, ProgramTests
 STDIN = ProgramTests(("1 2\n", "3 4\n"), ("3\n", "7\n"))
 CASES = [{"input": "1 2\n", "output": "3\n"}, {"input": "3 4\n", "output": "7\n"}]
 ADD = FunctionTests("add", ((1, 2), (3, 4)), (3, 7))
+DEEP = functools.reduce(lambda inner, _: [inner], range(100), 1)
 CHECK = "def check(candidate):\n    assert candidate(1, 2) == 3\n"
 PROMPT = 'import math\n\n\ndef helper(x):\n    return x\n\n\ndef add(a, b):\n    """Add."""\n'
 
@@ -101,6 +103,9 @@ def test_known_shapes(source, tests):
         ({"inputs": "1", "outputs": ["1"]}, "neither a mapping nor a list"),
         ({"inputs": [[1, 2]], "outputs": [3]}, "name a function to call"),
         ({"function": "add", "inputs": [1], "outputs": [3]}, "the list of its arguments"),
+        ({"function": "add", "inputs": [[object()]], "outputs": [3]}, "is a object, which is no plain data"),
+        ({"function": "add", "inputs": [[DEEP]], "outputs": [3]}, "nested more than 60 deep"),
+        ({"function": "add", "inputs": [[1]], "outputs": [DEEP]}, "nested more than 60 deep"),
         ({"function": "a b", "inputs": [[1]], "outputs": [3]}, "'a b' is not the name of a function"),
         ({"language": "cpp", "test_cases": CASES}, "language 'cpp' cannot be run"),
         ({"test_cases": [{"input": "1"}]}, "must hold an input and an output"),

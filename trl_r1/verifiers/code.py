@@ -183,7 +183,10 @@ def _prepare(
     completion: str, tests: Any, settings: _Settings, readings: dict[str, CodeTests | str]
 ) -> CodeJudgement | _Job:
     """What is left to run, or the judgement where nothing is. A group's tests are read once, into `readings`."""
-    spelled = repr(tests)  # JSON would make one of `(1,)` and `[1]`, of 1 and "1" as keys
+    try:
+        spelled = repr(tests)  # JSON would make one of `(1,)` and `[1]`, of 1 and "1" as keys
+    except (ValueError, RecursionError) as error:  # an integer of 4,300 digits, or lists a thousand deep
+        return CodeJudgement(Verdict.UNDECIDABLE, f"tests: they cannot be used ({error})", "fault")
     if spelled not in readings:
         try:
             readings[spelled] = read_code_tests(tests)
@@ -249,9 +252,14 @@ def _sum_up(results: Sequence[Result], total: int, seconds: float) -> CodeJudgem
     index = outcomes.index(None if None in outcomes else False)  # with a fault among them, nobody knows the share
     result = results[index]
     verdict = Verdict.UNDECIDABLE if result.passed is None else Verdict.WRONG
-    what = " ".join(result.reason.split())[:MAX_REASON_CHARS]  # a program chooses the names of its exceptions
-    reason = f"test {index + 1} of {total}: {what}"
+    reason = f"test {index + 1} of {total}: {_one_line(result.reason)}"
     return CodeJudgement(verdict, reason, result.decided_by, seconds, passed=passed, total=total, first_failed=index)
+
+
+def _one_line(text: str) -> str:
+    """A reason that any log can hold: programs choose the names and messages of their exceptions."""
+    line = " ".join(text[: 2 * MAX_REASON_CHARS].split())[:MAX_REASON_CHARS]
+    return "".join(sign if sign.isprintable() else "?" for sign in line)
 
 
 class _Cache:

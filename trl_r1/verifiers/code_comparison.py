@@ -128,4 +128,9 @@ def _same_entries(value: Mapping[Any, Any], expected: Mapping[Any, Any], toleran
 
 def _json_key(key: Any) -> Any:
     """A key as JSON spells it."""
-    return json.dumps(key) if isinstance(key, bool | int | float) or key is None else key
+    if not (isinstance(key, bool | int | float) or key is None):
+        return key
+    try:
+        return json.dumps(key)
+    except ValueError:
+        return key  # an integer with more digits than Python spells

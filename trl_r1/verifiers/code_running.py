@@ -305,11 +305,14 @@ def _describe(kind: str, value: Any) -> str:
 
 def _is_answer(value: Any) -> bool:
     """Whether the process answered a call as `code_inside.py` does, which a program may have tampered with."""
-    if not (isinstance(value, list) and len(value) == 3 and isinstance(value[0], str) and isinstance(value[2], list)):
-        return False
-    if value[0] != "raise":
-        return True
-    return isinstance(value[1], list) and len(value[1]) == 2 and isinstance(value[1][0], list) and bool(value[1][0])
+    match value:
+        case ["raise", [[str(), *others], str()], list()]:
+            return all(isinstance(name, str) for name in others)
+        case ["opaque", str(), list()]:
+            return True
+        case [str() as kind, _, list()]:
+            return kind not in {"raise", "opaque"}
+    return False
 
 
 @lru_cache(maxsize=1)

@@ -61,6 +61,7 @@ class AssertTests:
 CodeTests = ProgramTests | FunctionTests | AssertTests
 
 _BUILTINS = frozenset({*dir(builtins), "__name__"})
+MAX_DEPTH = 60
 _NESTED = ("tests", "verification_info", "input_output")
 
 
@@ -206,7 +207,21 @@ def _function_tests(name: Any, inputs: list[Any], outputs: list[Any], wrapped: b
         raise DataError(f"tests: {name!r} is not the name of a function")
     if not all(isinstance(arguments, list | tuple) for arguments in inputs):
         raise DataError("tests: every input of a function must be the list of its arguments")
+    _check_plain([inputs, outputs], MAX_DEPTH)
     return FunctionTests(name, tuple(tuple(arguments) for arguments in inputs), tuple(outputs), wrapped)
+
+
+def _check_plain(value: Any, depth: int) -> None:
+    """Refuse what cannot be sent to a process, or is nested too deeply to be compared."""
+    if depth == 0:
+        raise DataError(f"tests: an argument or a value is nested more than {MAX_DEPTH} deep")
+    if isinstance(value, Mapping):
+        value = [*value.keys(), *value.values()]
+    if isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            _check_plain(item, depth - 1)
+    elif not isinstance(value, bool | int | float | complex | str | bytes | None):
+        raise DataError(f"tests: an argument or a value is a {type(value).__name__}, which is no plain data")
 
 
 def _check_lengths(inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
