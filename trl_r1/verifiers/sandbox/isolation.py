@@ -96,7 +96,7 @@ def instructions(isolation: Isolation) -> dict[str, Any]:
     return {
         "isolation": isolation,
         "readable": [*entries, *place.shared.values(), *place.numpy_parts, "/dev/urandom"],
-        "folders": [place.library],
+        "folders": [place.library, *filter(None, [place.numpy])],  # the importer lists them
         "writable": ["/dev/null"],
         "forbidden": __file__,
         "numpy": place.numpy,
