@@ -6,7 +6,7 @@ from trl_r1.bench import KINDS, cases_of, run_bench
 from trl_r1.rewards import build_rewards, get_code_reward, get_repair_reward
 
 
-SHORT = {"cpu_seconds": 1.0, "wall_seconds": 2.0}
+SHORT = {"cpu_seconds": 1.0, "wall_seconds": 4.0}
 OURS = {
     "accuracy": "accuracy_reward",
     "format": "format_reward",

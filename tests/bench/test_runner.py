@@ -1,6 +1,9 @@
 """The bench itself: it cannot hang, it calls a reward as TRL does, and it says what went wrong."""
 
 import os
+import subprocess
+import sys
+import threading
 import time
 
 import pytest
@@ -84,9 +87,9 @@ def test_a_reward_that_sleeps_does_not_hang_the_bench(isolation):
         return [1.0] * len(completions)
 
     begun = time.perf_counter()
-    report = run_bench(sleeps, "contract", cases=[EIGHT, SEVEN], seconds=1, isolation=isolation)
+    report = run_bench(sleeps, "contract", cases=[EIGHT, SEVEN], seconds=2, isolation=isolation)
     assert time.perf_counter() - begun < 60
-    assert [result.fault for result in report.results] == ["it did not return within 1 s", ""]
+    assert [result.fault for result in report.results] == ["it did not return within 2 s", ""]
     assert report.counts == {"broken": 1}
 
 
@@ -108,6 +111,28 @@ def test_what_a_reward_starts_is_killed_with_it(tmp_path):
             return
         time.sleep(0.1)
     pytest.fail("the child lives on")
+
+
+def test_a_reward_does_not_outlive_a_bench_that_is_killed(tmp_path):
+    script = tmp_path / "bench.py"
+    script.write_text(
+        "import os, time\nfrom trl_r1.bench import run_bench\n\n\n"
+        "def waits(completions, **kwargs):\n"
+        f"    open({str(tmp_path / 'pid')!r}, 'w').write(f'{{os.getpid()}} ')\n    time.sleep(600)\n\n\n"
+        "run_bench(waits)\n"
+    )
+    with subprocess.Popen([sys.executable, str(script)]) as bench:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().endswith(" "):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        bench.kill()
+    child = int((tmp_path / "pid").read_text())
+    for _ in range(100):
+        if not alive(child):
+            return
+        time.sleep(0.1)
+    pytest.fail("the reward lives on")
 
 
 def alive(pid):
@@ -145,9 +170,11 @@ def test_it_calls_a_reward_as_the_trainer_does():
     def reward(prompts, completions, completion_ids, solution, trainer_state, log_extra, log_metric, **kwargs):
         seen.append((prompts, completions, completion_ids, solution, trainer_state.global_step, sorted(kwargs)))
         log_extra("note", ["said"])
+        log_extra("lock", [threading.Lock()])  # nothing that pickles
         log_metric("share", 0.5)
         return [0.5]
 
+    assert run_bench(reward, "contract", cases=[SEVEN], isolation="process").counts == {"false alarm": 1}
     report = run_bench(reward, "contract", cases=[SEVEN], isolation="thread")
     prompts, completions, ids, solution, step, others = seen[-1]
     assert completions == [thought("7")]

@@ -36,8 +36,12 @@ def judge(reward: RewardFunction, case: Case, form: Form, renamed: Mapping[str, 
     Returns:
         [`CaseResult`]: never raises what the reward raises.
     """
-    said: dict[str, Sequence[Any]] = {}
-    arguments = batch_of(case.rows, form, renamed) | {"log_extra": said.__setitem__}
+    said: dict[str, list[str]] = {}
+
+    def log_extra(column: str, values: Sequence[Any]) -> None:
+        said[column] = [value if isinstance(value, str) else "" for value in values]  # it must pickle
+
+    arguments = batch_of(case.rows, form, renamed) | {"log_extra": log_extra}
     before = _copy_of(arguments)
     begun = time.perf_counter()
     try:

@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trl_r1.bench.case import Case, Problem
 
@@ -44,7 +44,7 @@ class CaseResult:
             Why there are no scores, or what was wrong with the call; empty when all is well.
         seconds (`float`):
             Time the call took.
-        said (`Mapping[str, Sequence[Any]]`):
+        said (`Mapping[str, Sequence[str]]`):
             Columns the reward logged, such as its verdict in words.
     """
 
@@ -53,7 +53,7 @@ class CaseResult:
     problems: tuple[RowProblem, ...] = ()
     fault: str = ""
     seconds: float = 0.0
-    said: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    said: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -159,10 +159,7 @@ def _lines(result: CaseResult) -> list[tuple[tuple[str, ...], str | None]]:
         number = f" #{found.row}" if len(case.rows) > 1 else ""
         got = _number(found.score)
         said = "; ".join(
-            value
-            for values in result.said.values()
-            for value in values[found.row : found.row + 1]
-            if isinstance(value, str) and value
+            value for values in result.said.values() for value in values[found.row : found.row + 1] if value
         )
         lines.append(
             (

@@ -6,10 +6,12 @@ power of big integers holds the interpreter's lock, and then nothing else runs i
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +22,7 @@ from typing import Any, Literal, Protocol
 Isolation = Literal["process", "thread"]
 START_SECONDS = 180.0  # for what comes before the first task: libraries are imported, workers and sandboxes start
 Task = Callable[[], Any]
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class _Overran:
@@ -118,7 +121,7 @@ class _Process:
             if not self._connection.poll(seconds):
                 return OVERRAN
             return self._connection.recv()
-        except EOFError:
+        except (EOFError, OSError):  # the latter inside a message
             self._process.join(10)
             return _Ended(self._process.exitcode)
 
@@ -134,6 +137,8 @@ class _Process:
 
 def _work(tasks: Sequence[Task], connection: Connection) -> None:
     os.setpgid(0, 0)
+    if sys.platform == "linux":  # not to live on, perhaps in an endless loop, when the bench itself is killed
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     for task in tasks:
         connection.send(task())
 
