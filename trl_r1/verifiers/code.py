@@ -20,7 +20,8 @@ from typing import Any
 
 from trl_r1.errors import DataError
 from trl_r1.verifiers.code_extraction import Program, extract_program
-from trl_r1.verifiers.code_running import Clock, Result, run_tests
+from trl_r1.verifiers.code_process import Result
+from trl_r1.verifiers.code_running import Clock, run_tests
 from trl_r1.verifiers.code_tests import AssertTests, CodeTests, read_code_tests
 from trl_r1.verifiers.sandbox import Isolation, Limits, Sandbox, SandboxError, shared_sandbox
 from trl_r1.verifiers.verdict import Judgement, Verdict
