@@ -8,12 +8,14 @@ from trl_r1.data.preferences import load_preferences
 from trl_r1.data.prompts import first_of_each_type, load_prompts, prepare_prompts
 from trl_r1.data.rejection_sampling import RejectionResult, rejection_sample
 from trl_r1.data.rendering import PromptRenderer, render_text
+from trl_r1.data.repair_tasks import MadeTask, describe_task, make_repair_tasks
 from trl_r1.data.rows import PromptData, check_batch, fingerprint_rows, read_jsonl, write_jsonl
 from trl_r1.data.sft import load_sft
 
 
 __all__ = [
     "JudgedSample",
+    "MadeTask",
     "PromptData",
     "PromptRenderer",
     "RawSource",
@@ -21,6 +23,7 @@ __all__ = [
     "RejectionResult",
     "build_cold_start",
     "check_batch",
+    "describe_task",
     "fingerprint_rows",
     "first_of_each_type",
     "judge_samples",
@@ -29,6 +32,7 @@ __all__ = [
     "load_sft",
     "load_source",
     "load_sources",
+    "make_repair_tasks",
     "prepare_prompts",
     "read_jsonl",
     "rejection_sample",
