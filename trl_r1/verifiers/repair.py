@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from trl_r1.verifiers.cache import JudgementCache
@@ -265,15 +266,16 @@ def _run_tests(task: RepairTask, repository: _Repository, stop: float) -> Iterat
 def _sum_up(task: RepairTask, results: Sequence[tuple[RepairTest, _Result]]) -> RepairJudgement:
     fixed = sum(test.broken and result.passed is True for test, result in results)
     spoilt = sum(not test.broken and result.passed is False for test, result in results)
-    counts = {"fixed": fixed, "broken": sum(test.broken for test in task.tests), "spoilt": spoilt}
+    broken = sum(test.broken for test in task.tests)
+    judge = partial(RepairJudgement, fixed=fixed, broken=broken, spoilt=spoilt)
     undecided = [(test, result) for test, result in results if result.passed is None]
     failed = undecided or [(test, result) for test, result in results if not result.passed]
     if not failed:
-        return RepairJudgement(Verdict.CORRECT, f"passes all {len(task.tests)} tests", "tests", **counts)
+        return judge(Verdict.CORRECT, f"passes all {len(task.tests)} tests", "tests")
     test, result = failed[0]
     kind = "still fails" if test.broken else "worked before"
     verdict = Verdict.WRONG if result.passed is False else Verdict.UNDECIDABLE
-    return RepairJudgement(verdict, f"test {test.name!r} {kind}: {result.reason}", result.decided_by, **counts)
+    return judge(verdict, f"test {test.name!r} {kind}: {result.reason}", result.decided_by)
 
 
 # ------------------------------------------------------------------------------------------------- one patch
