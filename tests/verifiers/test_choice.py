@@ -48,6 +48,10 @@ CHOSEN = [
     "The answer is therefore B.",
     "So the correct choice is (B) Paris.",
     "I choose B.",
+    "Option B is correct.",
+    "**B** is the correct answer, since Paris is the capital.",
+    "(B) is right.",
+    "B\n\nParis is the capital of France.",
     "The answer is Paris.",
     "Answer: B\nLondon is the capital of another country.",
     "答案是B。",
@@ -113,10 +117,16 @@ NOT_CHOSEN = [
     "答案不是B。",
     "B. Paris\nC. Rome",
     "Because of B.\nC",
+    "A or B is correct.",
+    "A and (B) is correct.",
+    "Neither A nor B is correct.",
+    "If B is correct, so is C.",
+    "B is correct. C is correct.",
+    "B is not correct.",
+    "B\nC",
     "Z",
     "2",
     "В",  # Cyrillic
-    "PASS: B is correct",
 ]
 
 

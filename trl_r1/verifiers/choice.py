@@ -4,8 +4,8 @@ One letter must be chosen, in one of these ways, in what follows the thoughts; t
 
 1. the last `\boxed{}` holds it: `\boxed{B}`, `\boxed{\text{(B) Paris}}`, or the full text of an option;
 2. the text is nothing else: `B`, `(B)`, `**B.**`, `B. Paris`, `Paris`;
-3. a sentence states it: "The answer is (B).", "Correct option: B", "答案是B。", "The answer is Paris.";
-4. it stands at the beginning with its mark, or alone on the last line: "B. Since ...", "... therefore\n(B)".
+3. a sentence states it: "The answer is (B).", "Option B is correct", "答案是B。", "The answer is Paris.";
+4. it stands at the beginning with its mark, or alone on the first or last line: "B. Since ...", "... so\n(B)".
 
 Two letters are no choice, however they are spread over the text, and neither is a letter beside the text of another
 option. Letters that merely occur are not read: "A good question" chooses nothing.
@@ -47,6 +47,10 @@ _STATED = re.compile(r"(?:(?:option|choice|选项) ?)?(?:[(\[]([A-Za-z])[)\]]|([
 _MORE = re.compile(
     r"[ .)]*(?:[,,、/&+]|\bor\b|\band\b|或者?|和|与) ?(?:option )?[(\[]?([A-Z])(?![A-Za-z0-9_'’])"
     r"(?! (?:is|are|was|were|would|has)\b)"
+)
+_JUDGED = re.compile(  # "Option B is correct", with the letters listed before it
+    r"((?:[(\[]?[A-Z][)\]]?(?:, ?| or | and |/)){0,8})[(\[]?(?<![A-Za-z0-9_.'’])([A-Z])[)\]]?,?"
+    r" is (?:indeed )?(?:the )?(?:correct|right)\b"
 )
 _SENTENCE_END = re.compile(r"[\n。]|[.!?](?:\s|$)")
 _ENDS = re.compile(r"\s*(?:$|[.,;:!?)\]\n,。;:、!?]|(?:because|since|as|for)\b|因为)")
@@ -189,6 +193,9 @@ def _stated(text: str, options: _Options) -> set[str]:
         if name == "A" and letter.group(2) and not _ENDS.match(after):
             continue  # the article
         found.update(_letters_from(name.upper(), after, options))
+    for judged in _JUDGED.finditer(text):
+        if not _UNSTATED.search(text, max(0, judged.start() - 60), judged.start()):
+            found.update(letter for letter in (*judged.group(1), judged.group(2)) if letter in options.letters)
     return found
 
 
@@ -202,10 +209,11 @@ def _letters_from(name: str, after: str, options: _Options) -> Iterable[str]:
 
 
 def _marked(text: str, options: _Options) -> set[str]:
-    """The letter the text begins with, or its last line consists of, and every other option that is marked."""
+    """The letter the text begins with, or its first or last line consists of, and every other option marked."""
     lead = _LEAD.match(text)
-    last = _BARE.fullmatch(text[text.rfind("\n") + 1 :][:MAX_SHORT_CHARS])
-    letters = {match.group(1) for match in (lead, last) if match and match.group(1) in options.letters}
+    lines = text[: text.find("\n")][:MAX_SHORT_CHARS], text[text.rfind("\n") + 1 :][:MAX_SHORT_CHARS]
+    matches = (lead, *(_BARE.fullmatch(line) for line in lines))
+    letters = {match.group(1) for match in matches if match and match.group(1) in options.letters}
     if lead:
         letters |= options.of_text(lead.group(2)[:MAX_SHORT_CHARS].split("\n")[0]) if letters else set()
     return {*letters, *_marks(text, options.letters)} if letters else set()
