@@ -1,7 +1,9 @@
 """Patches: what fits is applied, what does not is refused with the reason, and nothing is passed over in silence."""
 
+import contextlib
 import difflib
 import random
+import time
 
 import pytest
 from hypothesis import given
@@ -193,3 +195,70 @@ class TestFinding:
     def test_refuses(self, answer, reason):
         with pytest.raises(PatchError, match=reason):
             apply_patch(answer, FILES)
+
+
+class TestAnything:
+    PIECES = (
+        *(
+            "--- a/f.py\n",
+            "+++ b/f.py\n",
+            "@@ -1,2 +1,2 @@\n",
+            "@@ -0,0 +1 @@\n",
+            "-one\n",
+            "+1\n",
+            " two\n",
+            "\n",
+            " \n",
+        ),
+        *(
+            "```diff\n",
+            "```python f.py\n",
+            "```\n",
+            "\\ No newline at end of file\n",
+            "--- /dev/null\n",
+            "x",
+            "\r\n",
+            "@@",
+        ),
+        *(
+            "+++ /dev/null\n",
+            "diff --git a/f.py b/f.py\n",
+            "~~~\n",
+            "f.py\n",
+            "\x0c",
+            "\u2028",
+            "é\n",
+            "-two\n",
+            "-three\n",
+        ),
+    )
+
+    @given(st.lists(st.sampled_from(PIECES), max_size=14))
+    def test_either_a_snapshot_or_a_reason(self, pieces):
+        before, after = dict(FILES), {}
+        with contextlib.suppress(PatchError):
+            after = apply_patch("".join(pieces), FILES)
+        assert before == FILES
+        assert after != FILES
+        assert all(isinstance(text, str) for text in after.values())
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            "_" * 90_000 + "!\n```\nx\n```",
+            "a." * 45_000 + "!\n```\nx\n```",
+            "*" * 90_000 + "\n```\nx\n```",
+            "`" * 90_000,
+            "--- f.py\n+++ f.py\n" + "@@ -9999999 +1 @@\n-five\n+5\n" * 3000,
+            "--- /dev/null\n+++ n.py\n@@ -0,0 +1,20000 @@\n"
+            + "+\n" * 20_000
+            + "--- n.py\n+++ n.py\n"
+            + "".join(f"@@ -{9_000 + i} +1 @@\n-\n+x\n" for i in range(199)),
+        ],
+        ids=["underscores", "dots", "stars", "ticks", "hunks", "far hunks"],
+    )
+    def test_nothing_takes_long(self, answer):
+        started = time.process_time()
+        with contextlib.suppress(PatchError):
+            apply_patch(answer, FILES)
+        assert time.process_time() - started < 10  # a tenth of a second on an idle machine

@@ -30,7 +30,7 @@ NO_FILE = "/dev/null"
 
 _FENCE = re.compile(r"(?P<indent> *)(?P<fence>`{3,}|~{3,})(?P<info>[^`]*)")
 _PATH = re.compile(r"[\w\-][\w.\-]*(?:/[\w\-][\w.\-]*)*")
-_TITLE = re.compile(r"(?:#+ *)?[*_]*`?(?P<path>[\w./\-]+\.\w+)`?:?[*_]*:?")
+_TITLE = re.compile(r"(?:#+ *)?\**`?(?P<path>[\w./\-]+\.\w+)`?:?\**:?")
 _HUNK = re.compile(r"@@ -(\d{1,7})(?:,(\d{1,7}))? \+(\d{1,7})(?:,(\d{1,7}))? @@.*")
 _GIT_HEADERS = ("diff --git ", "index ", "new file mode ", "deleted file mode ", "old mode ", "new mode ")
 _TEST_FILE = re.compile(r"(?:.*/)?(?:test_[^/]*|[^/]*_test|conftest)\.py|(?:.*/)?tests?/.*")
@@ -185,8 +185,8 @@ def _read_diff(text: str) -> list[_FileDiff]:
             diffs.append(_FileDiff(_header_path(line), _header_path(lines[position + 1])))
             position += 2
         elif diffs and (header := _HUNK.fullmatch(line)):
-            if len(diffs[-1].hunks) >= MAX_HUNKS:
-                raise PatchError(f"more than {MAX_HUNKS} hunks in one file")
+            if sum(len(diff.hunks) for diff in diffs) >= MAX_HUNKS:
+                raise PatchError(f"more than {MAX_HUNKS} hunks")
             position = _read_hunk(lines, position + 1, header, diffs[-1])
         else:
             raise PatchError(f"malformed diff: line {position + 1} ({line[:40]!r}) belongs to no hunk")
@@ -288,11 +288,17 @@ def _locate(lines: Sequence[str], hunk: _Hunk, expected: int, earliest: int) -> 
     if not hunk.old:
         return expected if earliest <= expected <= len(lines) else None
     wanted = [line.rstrip("\n") for line in hunk.old]
-    positions = range(earliest, len(lines) - len(wanted) + 1)
-    for position in sorted(positions, key=lambda position: abs(position - expected)):
-        if all(line.rstrip("\n") == want for line, want in zip(lines[position:], wanted, strict=False)):
-            return position
+    latest = len(lines) - len(wanted)
+    nearest = min(max(expected, earliest), latest)
+    for distance in range(max(0, latest - earliest + 1)):
+        for position in (nearest - distance, nearest + distance):
+            if earliest <= position <= latest and _stands_at(lines, wanted, position):
+                return position
     return None
+
+
+def _stands_at(lines: Sequence[str], wanted: Sequence[str], position: int) -> bool:
+    return all(lines[position + index].rstrip("\n") == line for index, line in enumerate(wanted))
 
 
 def _split_lines(text: str) -> list[str]:
