@@ -39,6 +39,12 @@ def test_a_reward_that_asks_for_a_value_gets_cases_about_it():
     assert report.left_out["accuracy/equal_reduced"] == "it holds for require_value: false"
 
 
+def test_partial_credit_is_no_false_positive():
+    report = run_bench({"get_repair_reward": {"partial_credit": True, "limits": SHORT}}, isolation="thread")
+    assert report.passed, report.to_text()
+    assert report.left_out == {"repair/visible_test_only": "it holds for partial_credit: false"}
+
+
 def together(names):
     return {name for name in names if "/together:" in name}
 

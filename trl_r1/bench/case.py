@@ -6,8 +6,8 @@ import enum
 import math
 import re
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trl_r1.chat_template import completion_text, join_response
@@ -187,3 +187,11 @@ def single(
 def thought(answer: str, reasoning: str = "I work it out step by step.") -> str:
     """A well-formed completion around an answer."""
     return join_response(reasoning, answer)
+
+
+def without_partial_credit(cases: Sequence[Case], names: Collection[str]) -> list[Case]:
+    """The cases, of which the named (by the words after the kind) hold only for rewards without `partial_credit`."""
+    return [
+        replace(case, holds_for={"partial_credit": False}) if case.name.partition("/")[2] in names else case
+        for case in cases
+    ]

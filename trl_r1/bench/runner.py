@@ -97,7 +97,7 @@ class _Bench:
         self.left_out: dict[str, str] = {}
 
     def run(self, cases: Sequence[Case]) -> list[CaseResult]:
-        import transformers  # noqa: F401  (once here, not in every process that is forked)
+        from transformers import TrainerState  # noqa: F401  (once here, not in every process that is forked)
 
         [(found, fault)] = work_off([self._try_forms], _nothing, START_SECONDS + self.seconds, self.isolation, 1)
         forms, reason = found or ([], fault)

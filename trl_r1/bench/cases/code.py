@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from trl_r1.bench.case import RIGHT, UNJUDGED, WRONG, Case, Row, Want, single, thought
+from trl_r1.bench.case import RIGHT, UNJUDGED, WRONG, Case, Row, Want, single, thought, without_partial_credit
 from trl_r1.bench.cases.junk import junk_cases
 
 
@@ -233,7 +233,12 @@ TESTS: Final[list[Case]] = [
     ),
 ]  # fmt: skip
 
-CASES: Final[list[Case]] = [
+_PASS_SOME_TESTS: Final = {
+    *("last_block_wrong", "subtracts_function", "subtracts_program", "first_test_only", "first_line_only"),
+    *("joined_lines", "none_for_zero", "false_for_zero", "raises_on_last", "equal_to_all_program"),
+}
+
+CASES: Final[list[Case]] = without_partial_credit([
     *HONEST, *EXTRACTION, *WRONG_RESULTS, *CHEATS, *OVERRUNS, *TESTS,
     *junk_cases("code", WRONG, prompt=_PROMPT, tests=FUNCTION),
-]  # fmt: skip
+], _PASS_SOME_TESTS)  # fmt: skip

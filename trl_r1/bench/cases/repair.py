@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from trl_r1.bench.case import RIGHT, UNJUDGED, WRONG, Case, Row, Want, single, thought
+from trl_r1.bench.case import RIGHT, UNJUDGED, WRONG, Case, Row, Want, single, thought, without_partial_credit
 from trl_r1.bench.cases.junk import junk_cases
 
 
@@ -69,7 +69,7 @@ def _mean(body: str) -> str:
     return _whole(_FILE.replace("    return sum(values) // len(values)\n", body))
 
 
-CASES: Final[list[Case]] = [
+CASES: Final[list[Case]] = without_partial_credit([
     _good("diff", _diff(_DIFF), "a unified diff"),
     _good("whole_file", _whole(_FIXED), "the whole file"),
     _good("explained", f"It divides without a rest.\n\n{_diff(_DIFF)}\n\nNow it does not.", "text around it"),
@@ -132,4 +132,4 @@ CASES: Final[list[Case]] = [
         honest=True,
     ),
     *junk_cases("repair", WRONG, prompt=_PROMPT, repair_task=json.dumps(_TASK)),
-]  # fmt: skip
+], {"visible_test_only"})  # fmt: skip
