@@ -9,11 +9,15 @@ import pytest
 
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "tiny" / "repair"
-sys.path.insert(0, str(FOLDER))
+sys.path[:0] = [str(FOLDER), str(FOLDER.parent)]
+import make_base  # noqa: E402
 import make_repair_data  # noqa: E402
 import programs  # noqa: E402
 
 from trl_r1.chat_template import ThinkParser, load_prompt_template  # noqa: E402
+from trl_r1.cli import main  # noqa: E402
+from trl_r1.data import write_jsonl  # noqa: E402
+from trl_r1.stage_record import read_stage_record  # noqa: E402
 from trl_r1.verifiers import Verdict  # noqa: E402
 from trl_r1.verifiers.patches import apply_patch  # noqa: E402
 from trl_r1.verifiers.repair import check_tasks, verify_repair_batch  # noqa: E402
@@ -144,3 +148,30 @@ class TestTokenizer:
         tokenizer = programs.build_tokenizer()
         longest = max(len(tokenizer(programs.careful_patch(bug, rng))["input_ids"]) for bug in bugs)
         assert longest < 72
+
+
+def test_the_recipe_trains_on_patches_that_are_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(FOLDER.parents[2])
+    rows = make_repair_data.draw_tasks(random.Random(1), 12, "train")
+    write_jsonl(tmp_path / "tasks" / "train.jsonl", rows)
+    model = make_base.make_model(programs.build_tokenizer(), make_base.Size(16, 1, 2, 1, 1e-3))
+    model.save_pretrained(tmp_path / "base")
+    programs.build_tokenizer().save_pretrained(tmp_path / "base")
+    overrides = {
+        "model_name_or_path": tmp_path / "base",
+        "dataset_name": tmp_path / "tasks",
+        "output_dir": tmp_path / "out",
+        **{
+            "max_steps": 1,
+            "logging_steps": 1,
+            "prompts_per_step": 2,
+            "max_completion_length": 8,
+            "save_strategy": "no",
+        },
+    }
+    flags = [part for name, value in overrides.items() for part in (f"--{name}", str(value))]
+    assert main(["grpo", "--config", str(FOLDER / "repair_rl.yaml"), *flags]) == 0
+    metrics = read_stage_record(tmp_path / "out").metrics
+    assert metrics["repair/undecidable"].value == metrics["unscorable_rows"].value == 0.0
+    assert metrics["repair/no_patch"].value == 1.0  # an untrained policy writes none
+    assert metrics["rewards/repair_reward/mean"].value == 0.0
