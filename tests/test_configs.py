@@ -133,9 +133,9 @@ def test_defaults_are_trls():
 
 def test_an_error_budget_is_a_share_and_needs_skip_unscorable():
     assert R1GRPOConfig("unused", reward_error_budget=0.1, skip_unscorable=True, **ON_CPU).reward_error_budget == 0.1
-    with pytest.raises(RecipeError, match="reward_error_budget: 0.1 without skip_unscorable"):
+    with pytest.raises(RecipeError, match=r"reward_error_budget: 0.1 without skip_unscorable"):
         R1GRPOConfig("unused", reward_error_budget=0.1, **ON_CPU)
-    with pytest.raises(RecipeError, match="reward_error_budget: 1.5 is no share"):
+    with pytest.raises(RecipeError, match=r"reward_error_budget: 1.5 is no share"):
         R1GRPOConfig("unused", reward_error_budget=1.5, skip_unscorable=True, **ON_CPU)
 
 
