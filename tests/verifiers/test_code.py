@@ -13,6 +13,7 @@ from trl_r1.verifiers.sandbox import Limits, Outcome, SandboxError, Session
 
 CORRECT, WRONG, UNDECIDABLE = Verdict.CORRECT, Verdict.WRONG, Verdict.UNDECIDABLE
 ADD = {"function": "add", "inputs": [[1, 2], [3, 4], [-1, 1]], "outputs": [3, 7, 0]}
+ONES = {"function": "f", "inputs": [[]], "outputs": [[True, [0, 1]]]}
 SUM = {"inputs": ["1 2\n", "3 4\n"], "outputs": ["3\n", "7\n"]}
 TIGHT = Limits(cpu_seconds=1.0, wall_seconds=2.0, memory_bytes=256 * 1024**2, output_bytes=100_000)
 
@@ -33,7 +34,11 @@ RIGHT = [
     ("from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\ndef add(a, b): return P(a).x + b", ADD),
     ("def add(a, b): return a + b", {"fn_name": "add", "inputs": [[1, 2]], "outputs": [[3]]}),
     ("def add(a, b): return [a + b]", {"fn_name": "add", "inputs": [[1, 2]], "outputs": [[3]]}),
-    ("def f(x): return x.sort()", {"function": "f", "inputs": [[[2, 1]]], "outputs": [None]}),
+    ("def f(x): return x or None", {"function": "f", "inputs": [[0], [1]], "outputs": [None, 1]}),
+    ("import numpy as np\ndef add(*x): return np.sum(x)", ADD),  # NumPy's numbers
+    ("import numpy as np\ndef f(): return np.ones(2).all(), list(np.arange(2))", ONES),
+    ("def add(a, b):\n    if a + b == 0: exit()\n    return a + b", {**ADD, "inputs": [[1, 2]], "outputs": [3]}),
+    ("def f(n): return n and 1 + f(n - 1)", {"function": "f", "inputs": [[990]], "outputs": [990]}),  # limit: 1000
     ("def f(): return (1, [2])", {"function": "f", "inputs": [[]], "outputs": [[1, [2]]]}),
     ("print(sum(map(int, input().split())))", SUM),
     ("import sys\nprint(sum(map(int, sys.stdin.read().split())))\nsys.exit(0)", SUM),
@@ -96,6 +101,8 @@ PROXIED = [
     ("def f(x): return x", "assert candidate(3) == 3 and candidate([1, (2, {3})]) == [1, (2, {3})]"),
     ("def f(x): return x", "assert candidate({'a': None, 2: b'x'}) == {'a': None, 2: b'x'} and candidate(1j) == 1j"),
     ("def f(x): return x", "assert candidate(10**40) == 10**40 and candidate('é') == 'é'"),
+    ("def f(x): return 2**x", "assert candidate(20_000) == 2**20_000"),  # more digits than Python spells
+    ("import numpy as np\ndef f(x): return np.bool_(x)", "assert candidate(1) is True"),
     ("def f(a, b=2, *c, d=4): return [a, b, c, d]", "assert candidate(1, d=5) == [1, 2, (), 5]"),
     ("def f(x): x.append(3)", "x = [1]\nassert candidate(x) is None\nassert x == [1, 3]"),
     ("def f(x): x.sort()", "x = [[2], [1]]\ncandidate(x)\nassert x == [[1], [2]]"),

@@ -270,6 +270,28 @@ def test_tests_that_forgive_exceptions_forgive_no_cheat(isolation):
     assert verify_code("def f(x): raise ValueError", tests, isolation=isolation).verdict is Verdict.CORRECT
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "    for x, y in zip(map(candidate, [1, 2]), [7919, 7920]): assert x == y\n",
+        "    assert all(map(lambda x: candidate(x) == 7918 + x, [1, 2]))\n",
+    ],
+)
+@pytest.mark.parametrize(
+    "program",
+    [
+        "def f(x): raise StopIteration",
+        "def f(x): raise StopAsyncIteration",
+        "class End(StopIteration): pass\ndef f(x): raise End(3)",
+        "import sys\nsys.modules['main'].call = lambda *args: ['raise', [['StopIteration'], ''], []]\nf = print",
+    ],
+)
+def test_an_exception_does_not_end_the_tests_loop(program, body):
+    tests = {"test": f"def check(candidate):\n{body}", "entry_point": "f"}
+    assert verify_code(program, tests).verdict is Verdict.WRONG
+    assert verify_code("def f(x): return 7918 + x", tests).verdict is Verdict.CORRECT
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_honest_program_passes_after_all_cheats(kind, isolation):
     program = (

@@ -45,6 +45,9 @@ def test_output(printed, expected, difference):
         ("1_0.0", "10.0", False),  # a number to Python, and to no checker
         ("１０", "10", False),
         ("1000000.5", "1000000", True),  # relative
+        ("1000000008", "1000000007", False),  # integers are exact
+        ("1000000008.0", "1000000007", False),
+        ("+07", "7", True),
     ],
 )
 def test_output_with_tolerance(printed, expected, same):
@@ -110,6 +113,8 @@ def test_values(value, expected, same):
         ({"a": (0.1 + 0.2,)}, {"a": [0.3]}, True),
         (1000001, 1000000, False),  # integers are exact
         (1000000.5, 1000000, True),
+        (1000001.0, 1000000, False),  # though relatively near
+        (1000001.0, 1000000.0, True),
         (True, 1.0, False),
         (10**400, 1.0, False),
         (float("inf"), 1.0, False),

@@ -156,6 +156,10 @@ signal.raise_signal(signal.SIGUSR1)
         ("import sys\nprint('x')\nsys.stdout.close()", "", "x\n"),
         ("import io, sys\nsys.stdout = io.TextIOWrapper(io.FileIO(1, 'w', closefd=False))\nprint('x')", "", "x\n"),
         ("try: input()\nexcept EOFError: print('end')", "", "end\n"),
+        ("print('x')\nexit()\nprint('y')", "", "x\n"),
+        ("print('x')\nquit(0)", "", "x\n"),
+        ("print(__file__, callable(help))", "", "main.py True\n"),
+        ("f = lambda n: n and 1 + f(n - 1)\nprint(f(996))", "", "996\n"),
         ("print('x' * 999_999)", "", "x" * 999_999 + "\n"),
     ],
 )
@@ -269,6 +273,22 @@ def test_what_a_proxy_cannot_carry_is_an_error_inside(local):
 def test_the_same_code_does_the_same(box):
     source = "import random\nprint(random.random(), {'a', 'b', 'c'}, hash('x'))"
     assert run(box, source) == run(box, source)
+
+
+def test_flags_of_a_file_are_no_note(box):
+    """Two processes of a server share no open file, whose flags the next candidate would find as they were left."""
+    source = (
+        "import fcntl, os\n"
+        "def read(): return [fcntl.fcntl(n, fcntl.F_GETFL) for n in (0, 1, 2)]\n"
+        "def write(): return [fcntl.fcntl(n, fcntl.F_SETFL, os.O_APPEND | os.O_NONBLOCK) for n in (0, 1, 2)]\n"
+    )
+    found = []
+    for function in ("read", "write", "read"):
+        with box.session() as session:
+            session.load({"main": source})
+            found.append(session.call(function).value)
+    assert found[0] == found[2]
+    assert found[1] == [0, 0, 0]
 
 
 def test_what_landlock_leaves_open():

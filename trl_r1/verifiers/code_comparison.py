@@ -8,6 +8,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 
+MOST_OFF_INTEGER = 0.5  # of a float from the integer that is expected
+
+
 def output_difference(printed: str, expected: str, tolerance: float | None = None) -> str | None:
     """
     How a program's output differs from the expected one, or `None` where it does not.
@@ -21,8 +24,8 @@ def output_difference(printed: str, expected: str, tolerance: float | None = Non
         expected (`str`):
             Output the test expects.
         tolerance (`float`, *optional*):
-            Absolute and relative difference up to which two numbers in the same place are equal. By default their
-            spelling must agree.
+            Absolute and relative difference up to which two numbers in the same place are equal, unless both are
+            spelled as integers. By default their spelling must agree.
 
     Returns:
         `str` or `None`: never tells the expected text.
@@ -49,8 +52,8 @@ def values_equal(value: Any, expected: Any, tolerance: float | None = None) -> b
         expected (`Any`):
             Plain data. Where it holds a tuple or a set, which JSON cannot, only the same type equals it.
         tolerance (`float`, *optional*):
-            Absolute and relative difference up to which numbers are equal, if one of them is a float. By default
-            they must be the same number.
+            Absolute and relative difference up to which numbers are equal, if one of them is a float; at most a half
+            from an integer. By default they must be the same number.
     """
     if isinstance(expected, bool) or isinstance(value, bool):
         return value is expected
@@ -87,9 +90,13 @@ def _same_spelled_number(token: str, wanted: str, tolerance: float) -> bool:
     if "_" in token or not token.isascii():
         return False  # Python reads `1_0` as a number, and no checker does
     try:
-        return _same_number(float(token), float(wanted), tolerance)
+        return _same_number(_spelled_number(token), _spelled_number(wanted), tolerance)
     except ValueError:
         return False
+
+
+def _spelled_number(token: str) -> float:
+    return int(token) if token.lstrip("+-").isdecimal() else float(token)
 
 
 def _same_number(value: complex, expected: complex, tolerance: float | None) -> bool:
@@ -100,6 +107,8 @@ def _same_number(value: complex, expected: complex, tolerance: float | None) -> 
     if isinstance(value, complex) or isinstance(expected, complex):
         return False
     try:
+        if isinstance(expected, int) and abs(value - expected) > MOST_OFF_INTEGER:
+            return False  # the neighbour of a large integer, which a relative difference would let pass
         return math.isclose(value, expected, rel_tol=tolerance, abs_tol=tolerance)
     except OverflowError:
         return False  # an integer too large for a float

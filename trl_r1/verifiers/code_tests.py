@@ -189,7 +189,10 @@ def _from_text(inputs: list[str], outputs: list[Any]) -> tuple[list[Any], list[A
 
 def _program_tests(inputs: list[Any], outputs: list[Any]) -> ProgramTests:
     _check_lengths(inputs, outputs)
-    return ProgramTests(*(tuple(_as_text(value) for value in values) for values in (inputs, outputs)))
+    tests = ProgramTests(*(tuple(_as_text(value) for value in values) for values in (inputs, outputs)))
+    if not any(text.strip() for text in tests.outputs):
+        raise DataError("tests: every output is empty, which a program that does nothing gives too")
+    return tests
 
 
 def _as_text(value: Any) -> str:
@@ -208,6 +211,8 @@ def _function_tests(name: Any, inputs: list[Any], outputs: list[Any], wrapped: b
     if not all(isinstance(arguments, list | tuple) for arguments in inputs):
         raise DataError("tests: every input of a function must be the list of its arguments")
     _check_plain([inputs, outputs], MAX_DEPTH)
+    if all(value is None for value in outputs):
+        raise DataError("tests: every output is None, which a function that does nothing gives too")
     return FunctionTests(name, tuple(tuple(arguments) for arguments in inputs), tuple(outputs), wrapped)
 
 
@@ -274,6 +279,12 @@ def _from_asserts(row: Mapping[str, Any]) -> AssertTests:
     names = tuple(dict.fromkeys(name for tree in trees for name in _used_names(tree) if name not in known))
     if not names:
         raise DataError("tests: the assertions call no function of the program")
+    owners = {id(node.value) for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    plain = {
+        node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in owners
+    }
+    if modules := [name for name in names if name not in plain]:
+        raise DataError(f"tests: they use {modules[0]}, which they do not import")
     if classes := [name for name in names if name[:1].isupper()]:
         raise DataError(
             f"tests: they make objects of the program's class {classes[0]}, which cannot leave its process"

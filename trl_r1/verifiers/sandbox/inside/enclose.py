@@ -49,11 +49,19 @@ class Enclosure:
         resource.setrlimit(resource.RLIMIT_STACK, (soft, hard))
 
     def keep_descriptors(self, descriptors: Sequence[int]) -> None:
-        """In a child: keep three file descriptors, under fixed numbers, and close all others."""
+        """
+        In a child: keep three file descriptors, under fixed numbers, and close all others.
+
+        The standard ones are opened anew: the flags of the server's own would carry notes from child to child.
+        """
         above = [os.dup2(descriptor, 100 + index) for index, descriptor in enumerate(descriptors)]
         for target, descriptor in enumerate(above, start=SESSION):
             os.dup2(descriptor, target, inheritable=False)
         os.closerange(STDOUT + 1, 1 << 20)
+        null = os.open(os.devnull, os.O_RDWR)
+        for standard in (0, 1, 2):
+            os.dup2(null, standard)
+        os.close(null)
 
     def close_child(self, limits: Mapping[str, Any]) -> None:
         """In a child: become nobody, accept the limits, and lose all system calls that reach outside."""

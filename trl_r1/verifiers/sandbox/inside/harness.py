@@ -27,9 +27,13 @@ from .enclose import SESSION, STDIN, STDOUT
 from .wire import HEADER, WireError, decode, frame
 
 
+_OWN_FRAMES = 20  # of this module and its callers, below a program's first
+
+
 def serve(output_bytes: int) -> None:
     """Answer requests to the end of the process, which is the end of the session."""
     random.seed(0)  # the same verdict whenever it is asked for
+    sys.setrecursionlimit(sys.getrecursionlimit() + _OWN_FRAMES)  # a program may go as deep as Python lets it
     _Session(output_bytes).serve()
 
 
@@ -111,6 +115,7 @@ class _Session:
         vars(sys).update(__stdin__=sys.stdin, __stdout__=sys.stdout)
         sys.argv = ["main.py"]
         main = types.ModuleType("__main__")
+        main.__file__ = "main.py"
         sys.modules["__main__"] = main
         ended: list[Any] = ["exit", 0]
         try:
@@ -151,9 +156,13 @@ class _Session:
 
 
 def _exception(name: str, text: str) -> Exception:
-    """The builtin exception of that name, or a `RuntimeError`."""
+    """
+    The builtin exception of that name, or a `RuntimeError`: also instead of `StopIteration`, which would end a loop of
+    the caller's as if all of it had been seen.
+    """
     kind = getattr(builtins, name, None)
-    if isinstance(kind, type) and issubclass(kind, Exception):
+    ends_loops = (StopIteration, StopAsyncIteration)
+    if isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, ends_loops):
         with contextlib.suppress(TypeError):  # Unicode errors want five arguments
             return kind(text)
     return RuntimeError(text)

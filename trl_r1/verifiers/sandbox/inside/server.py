@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import signal
+import site
 import socket
 import sys
 from typing import Any
@@ -108,6 +109,8 @@ def main(descriptor: int) -> None:
     for name in PRELOADED:
         with contextlib.suppress(ImportError):  # some are built without SQLite or compression
             importlib.import_module(name)
+    site.setquit()  # `exit` and `help`, which an interpreter started without its site lacks
+    site.sethelper()
     sys.path.remove(sys.argv[1])
     sys.path.extend(filter(None, [told["numpy"]]))
     del sys.argv[1:]
