@@ -94,7 +94,7 @@ def could_run_for_ever(answer: str, gold: str) -> bool:
 def to_latex(value: str) -> str:
     r"""A cleaned value as LaTeX for Math-Verify: decimals as fractions, so that no digit is rounded away."""
     text = re.sub(r"(?<![\d.])(\d+)\.(\d+)(?![\d.]|\\overline)", _decimal_fraction, value)
-    return text.replace("*", r"\cdot ").replace("<=", r"\le ").replace(">=", r"\ge ")
+    return text.replace(r"\cr", r"\\").replace("*", r"\cdot ").replace("<=", r"\le ").replace(">=", r"\ge ")
 
 
 def _decimal_fraction(match: re.Match[str]) -> str:

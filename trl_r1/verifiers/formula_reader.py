@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from trl_r1.verifiers.exact import (
     IMAGINARY,
+    ONE,
     PI,
     E,
     TooLargeError,
@@ -25,11 +26,11 @@ from trl_r1.verifiers.trigonometry import trigonometric
 
 MAX_DEPTH = 40
 
-_GREEK = re.compile(
+GREEK = re.compile(
     r"\\(?:(?:var)?(?:epsilon|theta|phi)|alpha|beta|gamma|delta|zeta|eta|iota|kappa|lambda|mu|nu|xi|rho|sigma|tau|chi|psi"
     r"|omega|Gamma|Delta|Theta|Lambda|Xi|Sigma|Phi|Psi|Omega)"
 )
-_FUNCTIONS = re.compile(r"\\(?:(?:arc)?(?:sin|cos|tan)|cot|sec|csc|(?:sin|cos|tan)h)")
+FUNCTIONS = re.compile(r"\\(?:(?:arc)?(?:sin|cos|tan)|cot|sec|csc|(?:sin|cos|tan)h)")
 _OPENING = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -172,13 +173,15 @@ class Reader:
     def _postfix(self) -> Value:
         value = self._atom()
         while self.take("!"):
+            if self.next_token() == "!":
+                raise UnreadableError("a double factorial, or two")
             value = self.undone(from_rational(factorial(value)))
         return value
 
     def _starts_factor(self) -> bool:
         token = self.next_token()
         if token.startswith("\\"):
-            return token in COMMANDS or bool(_GREEK.fullmatch(token) or _FUNCTIONS.fullmatch(token))
+            return token in COMMANDS or bool(GREEK.fullmatch(token) or FUNCTIONS.fullmatch(token))
         return token in ("(", "{", "[") or token[:1].isalpha() or _is_number(token)
 
     def _atom(self) -> Value:
@@ -189,6 +192,8 @@ class Reader:
         if token in _OPENING:
             value = self.nested(self.sum)
             self.expect(_OPENING[token])
+            if token == "[" and not _is_whole(value):
+                raise UnreadableError("the floor of a fraction, or the fraction")
             return value
         if token == "|":
             value = self.nested(self.sum)
@@ -248,9 +253,9 @@ class Reader:
         return "".join(self.tokens[start : self.position - 1])
 
     def _command(self, name: str) -> Value:
-        if _GREEK.fullmatch(name):
+        if GREEK.fullmatch(name):
             return self._variable(name)
-        if _FUNCTIONS.fullmatch(name):
+        if FUNCTIONS.fullmatch(name):
             return self._function(name[1:])
         command = COMMANDS.get(name)
         if command is None:
@@ -276,7 +281,7 @@ class Reader:
 
     def _ends_argument(self) -> bool:
         token = self.next_token()
-        return token in (r"\ln", r"\log", *_OPENING) or _FUNCTIONS.fullmatch(token) is not None
+        return token in (r"\ln", r"\log", *_OPENING) or FUNCTIONS.fullmatch(token) is not None
 
     def group(self) -> Value:
         r"""An argument of a command: `{...}`, or the single token of `\sqrt2`."""
@@ -289,8 +294,18 @@ def _is_number(token: str) -> bool:
     return token[:1].isdigit() or (token[:1] == "." and len(token) > 1)
 
 
+def _is_whole(value: Value) -> bool:
+    """Whether no fraction occurs in it."""
+    return value.rational is not None or (
+        set(value.denominator) == {ONE} and all(factor.denominator == 1 for factor in value.numerator.values())
+    )
+
+
 def _absolute(value: Value) -> Value:
     number = value.rational
+    if value.generators == {IMAGINARY} and set(value.denominator) == {ONE}:
+        parts = [from_rational(part) for part in value.numerator.values()]
+        return power(sum((part * part for part in parts), from_rational(0)), from_rational(Fraction(1, 2)))
     return from_generator(("function", "abs", value.key)) if number is None else from_rational(abs(number))
 
 

@@ -10,7 +10,9 @@ import re
 from functools import lru_cache
 
 
-TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|textsf|mathrm|mbox|hbox|operatorname\*?)\s*\{([^{}]*)\}")
+TEXT_COMMAND = re.compile(
+    r"\\(?:text|textbf|textit|textrm|textsf|mathrm|mbox|hbox|operatorname\*?)\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
+)
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _SUPERSCRIPT = re.compile("[⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
@@ -34,9 +36,9 @@ _SYMBOLS = str.maketrans(
 )
 _END = r"(?![A-Za-z])"
 _SPACING = re.compile(
-    r"\\(?:left|right|big|Big|bigg|Bigg|bigl|bigr|Bigl|Bigr|displaystyle|textstyle|large|Large|LARGE|huge|Huge|limits|qquad|quad|enspace)"
+    r"(?:\\(?:left|right|big|Big|bigg|Bigg|bigl|bigr|Bigl|Bigr|displaystyle|textstyle|large|Large|LARGE|huge|Huge|limits|qquad|quad|enspace)"
     + _END
-    + r"\.?|\\(?:text)?color\{[a-z]+\}|\\[;: ,]|\\$|~|\s+"
+    + r"\.?|\\(?:text)?color\{[a-z]+\}|\\[;: ,]|\\$|~|\s)+"
 )
 _THIN_THOUSANDS = re.compile(r"(?<=\d)(?:\\[,!]|\{,\})(?=\d{3}(?!\d))")
 _LOOSE_SPACE = re.compile(r"(?<![0-9A-Za-z}]) | (?![0-9A-Za-z])|(?<=\}) (?![A-Za-z])")

@@ -30,6 +30,12 @@ def is_number(text: str) -> bool:
     return isinstance(found, Value) and not found.has_variable
 
 
+def is_multiple_of_pi(text: str) -> bool:
+    """Whether it is a rational number, but not zero, times pi."""
+    found = read_value(text)
+    return isinstance(found, Value) and found.generators == {PI} and bool(found.numerator)
+
+
 def same_ratio(gold: str, answer: str) -> bool:
     """`2:4` is `1:2`, and `1/2`; a time of day is compared by its spelling."""
     if _CLOCK.fullmatch(gold) or not RATIO.fullmatch(gold if ":" in gold else answer):
@@ -59,8 +65,7 @@ def same_angle(gold: str, answer: str, unit: Unit, gold_has_unit: bool) -> bool:
     if not unit.is_angle or unit.factor.rational is not None:
         return False
     whole = from_rational(1)
-    bare = read_value(answer if gold_has_unit else gold)
-    if not isinstance(bare, Value) or bare.generators != {PI} or not bare.numerator:
+    if not is_multiple_of_pi(answer if gold_has_unit else gold):
         return False
     factors = (unit.factor, whole) if gold_has_unit else (whole, unit.factor)
     return same_scaled(gold, factors[0], answer, factors[1])

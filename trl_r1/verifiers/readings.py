@@ -7,7 +7,7 @@ serves all spellings.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from trl_r1.verifiers.normalise import has_and, split_list, split_top, without_thousands_separators
@@ -54,7 +54,7 @@ class Group:
         items (`tuple[Reading, ...]`):
             The parts.
         variable (`str`):
-            For an interval written as an inequality, its variable; else empty.
+            For an interval written as an inequality, or with `\\in`, its variable; else empty.
     """
 
     kind: str
@@ -149,7 +149,8 @@ def _single(text: str, depth: int) -> Reading:
     """Read what is no list."""
     member = _MEMBER.fullmatch(text)
     if member:
-        return _read(member.group("set"), depth + 1)
+        found = _read(member.group("set"), depth + 1)
+        return replace(found, variable=member.group("name")) if isinstance(found, Group) and found.ordered else found
     unequal, equal = split_top(text, "!="), split_top(text, "=")
     if _COMPARISON.search(text):
         return _inequality(text, depth)

@@ -7,10 +7,10 @@ what may stand beside an equals sign, [`Comparison._groups`] for order.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
+from trl_r1.verifiers.algebra import can_be_compared
 from trl_r1.verifiers.equality import same_value
 from trl_r1.verifiers.exact import (
     TooLargeError,
@@ -24,6 +24,7 @@ from trl_r1.verifiers.formula import read_formula
 from trl_r1.verifiers.normalise import is_words, plain
 from trl_r1.verifiers.quantities import (
     BASED,
+    is_multiple_of_pi,
     is_number,
     read_value,
     same_angle,
@@ -50,10 +51,6 @@ from trl_r1.verifiers.units import split_unit
 
 MAX_UNORDERED = 40
 MAX_PENDING = 24
-
-_FOR_WORDS = re.compile(
-    r'["?:]|\\(?:l?dots|cdots|approx|sim|text|emptyset|infty|pmod|equiv|pm|mp)(?![A-Za-z])|\.\.|[-+]{2}|!='
-)
 
 Pair = tuple[str, str]
 
@@ -84,10 +81,11 @@ class Comparison:
     def _same(self, gold: Reading, answer: Reading) -> bool | None:
         if gold == answer and not isinstance(gold, Equation):
             return True
-        if isinstance(gold, Group) and len(gold.items) == 1 and not gold.ordered:
-            return self._same(gold.items[0], answer)
-        if isinstance(answer, Group) and len(answer.items) == 1 and not answer.ordered:
-            return self._same(gold, answer.items[0])
+        for group, other in ((gold, answer), (answer, gold)):
+            if isinstance(group, Group) and len(group.items) == 1 and not group.ordered:
+                if not isinstance(other, Group) and _is_fractional_part(group):
+                    return False
+                return self._same(group.items[0], answer) if group is gold else self._same(gold, group.items[0])
         if isinstance(gold, Equation) or isinstance(answer, Equation):
             return self._equations(gold, answer)
         match gold, answer:
@@ -241,7 +239,7 @@ class Comparison:
             number = without_same_unit(number, gold)
         if gold_unit == unit:
             return self._numbers(gold_number, number)
-        if gold_unit is not None and unit is not None:
+        if gold_unit is not None and unit is not None and gold_unit.dimensions and unit.dimensions:
             if gold_unit.dimensions != unit.dimensions:
                 return False
             return same_scaled(gold_number, gold_unit.factor, number, unit.factor)
@@ -249,8 +247,15 @@ class Comparison:
         assert given is not None
         if given.is_percent:
             return self._percentage(gold_number, number, gold_is_percent=gold_unit is not None)
-        same = self._numbers(gold_number, number)
-        return _any([same, same_angle(gold_number, number, given, gold_has_unit=gold_unit is not None)])
+        whole = from_rational(1)
+        scales = [each.scale if each else whole for each in (gold_unit, unit)]
+        if any(scale.rational != 1 for scale in scales):
+            return same_scaled(gold_number, scales[0], number, scales[1])  # `5 million` is 5000000
+        if same_angle(gold_number, number, given, gold_has_unit=gold_unit is not None):
+            return True
+        if given.is_angle and is_multiple_of_pi(number if gold_unit else gold_number):
+            return False  # it is in radians
+        return self._numbers(gold_number, number)
 
     def _percentage(self, gold: str, answer: str, gold_is_percent: bool) -> bool | None:
         hundredth = from_rational(Fraction(1, 100))
@@ -282,13 +287,19 @@ class Comparison:
         pair = gold, answer
         if pair in self.known:
             return self.known[pair]
-        if _FOR_WORDS.search(gold) or _FOR_WORDS.search(answer) or len(self.pending) >= MAX_PENDING:
-            return False  # algebra would drop the words, or not know them
+        if len(self.pending) >= MAX_PENDING or not can_be_compared(gold, answer):
+            return False
         if pair not in self.pending:
             self.pending.append(pair)
             if not self._within_answer:
                 self.golds.append(gold)
         return None
+
+
+def _is_fractional_part(group: Group) -> bool:
+    r"""Whether `\{x\}` may stand for the fractional part of x, and not for a set."""
+    found = read_value(group.items[0].text) if group.kind == "set" and isinstance(group.items[0], Leaf) else None
+    return isinstance(found, Value) and found.has_variable
 
 
 def _numerator(value: Value) -> Value:
