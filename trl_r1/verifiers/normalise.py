@@ -110,11 +110,12 @@ def clean(text: str) -> str:
     text = strip_delimiters(text.translate(_SYMBOLS))
     # Rows of a matrix or of aligned equations; without an environment, backslashes that were escaped once too often.
     text = text.replace("\\\\", r"\cr " if r"\begin{" in text else "\\")
+    text = _THIN_THOUSANDS.sub("", text).replace("{,}", ",")
     text = _CURRENCY.sub(r'\1"dollar"', text).replace("$", "")
     text = _OTHER_CURRENCY.sub(r'\2"\1"', text)
     if _ENVIRONMENT.search(text):
         text = _ENVIRONMENT.sub("", text).replace("&", "")
-    text = _THIN_THOUSANDS.sub("", text).replace("{,}", ",").replace(r"\!", "").replace(r"\%", "%")
+    text = text.replace(r"\!", "").replace(r"\%", "%")
     text = _ALPHABET.sub(r"\1\2", text)
     text = TEXT_COMMAND.sub(lambda match: f'"{match.group(1).strip()}"', text)
     for pattern, replacement in _SPELLINGS:
