@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trl_r1.verifiers.patches import MAX_PATCH_CHARS, PatchError, apply_patch
+from trl_r1.verifiers.patches import MAX_PATCH_CHARS, apply_patch
+from trl_r1.verifiers.unified_diff import PatchError
 
 
 FILES = {"f.py": "one\ntwo\nthree\nfour\nfive\n", "pkg/g.py": "x = 1\n"}

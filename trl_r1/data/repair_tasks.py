@@ -23,7 +23,7 @@ from typing import Any, Literal
 from trl_r1.data.mutations import Mutant, MutationKind, mutate
 from trl_r1.errors import DataError
 from trl_r1.verifiers.code_comparison import values_equal
-from trl_r1.verifiers.repair import TOLERANCE
+from trl_r1.verifiers.repair_running import TOLERANCE
 from trl_r1.verifiers.repair_task import RepairTask, RepairTest
 from trl_r1.verifiers.sandbox import Isolation, Limits, Outcome, shared_sandbox
 

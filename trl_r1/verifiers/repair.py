@@ -8,26 +8,24 @@ the patch.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from trl_r1.verifiers.cache import JudgementCache
 from trl_r1.verifiers.code import BATCH_DEADLINE_SECONDS, check_sandbox
-from trl_r1.verifiers.code_comparison import values_equal
 from trl_r1.verifiers.extraction import graded_text
-from trl_r1.verifiers.patches import PatchError, apply_patch
-from trl_r1.verifiers.repair_task import RepairTask, RepairTest, own_modules, python_files, tests_in_order
-from trl_r1.verifiers.sandbox import Isolation, Limits, Outcome, Sandbox, SandboxError, Session, shared_sandbox
+from trl_r1.verifiers.patches import apply_patch
+from trl_r1.verifiers.repair_running import Repository, Result, run_tests
+from trl_r1.verifiers.repair_task import RepairTask, RepairTest
+from trl_r1.verifiers.sandbox import Isolation, Limits, Sandbox, SandboxError, shared_sandbox
+from trl_r1.verifiers.unified_diff import PatchError
 from trl_r1.verifiers.verdict import Judgement, Verdict
 
 
 TEST_LIMITS = Limits(cpu_seconds=5.0, wall_seconds=10.0)
-TASK_SECONDS = 60.0  # for all tests of one patch
-TOLERANCE = 1e-9  # of floats: a repair may sum in another order
 CACHE_SIZE = 50_000
 
 
@@ -69,15 +67,6 @@ class _Job:
     key: tuple[str, _Settings]
     task: RepairTask
     files: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Result:
-    """What one test found: passed, failed, or (`None`) a fault that is not the patch's."""
-
-    passed: bool | None
-    reason: str = ""
-    decided_by: str = "tests"
 
 
 _cache: JudgementCache[RepairJudgement] = JudgementCache(CACHE_SIZE)
@@ -234,15 +223,15 @@ def _run_jobs(jobs: Sequence[_Job], settings: _Settings, stop: float) -> list[Re
 
 
 def _run_job(job: _Job, sandbox: Sandbox, settings: _Settings, stop: float) -> RepairJudgement:
-    results: list[tuple[RepairTest, _Result]] = []
+    results: list[tuple[RepairTest, Result]] = []
     try:
-        with closing(_Repository(sandbox, job.files, settings.limits)) as repository:
-            for test, result in _run_tests(job.task, repository, stop):
+        with closing(Repository(sandbox, job.files, settings.limits)) as repository:
+            for test, result in run_tests(job.task, repository, stop):
                 results.append((test, result))
                 if result.passed is None or not (result.passed or settings.run_all):
                     break
     except (OSError, SandboxError) as error:  # it worked when the batch began
-        results.append((job.task.tests[0], _Result(None, f"the sandbox failed: {error}", "fault")))
+        results.append((job.task.tests[0], Result(None, f"the sandbox failed: {error}", "fault")))
     judgement = _sum_up(job.task, results)
     # How long something takes depends on the machine's load too, so that is not remembered for ever.
     if judgement.decided_by == "tests":
@@ -250,20 +239,7 @@ def _run_job(job: _Job, sandbox: Sandbox, settings: _Settings, stop: float) -> R
     return judgement
 
 
-def _run_tests(task: RepairTask, repository: _Repository, stop: float) -> Iterator[tuple[RepairTest, _Result]]:
-    started = time.monotonic()
-    for test in tests_in_order(task.tests):
-        if time.monotonic() > stop:
-            yield test, _Result(None, "not run before the deadline of the batch", "fault")
-        elif time.monotonic() - started > TASK_SECONDS:
-            yield test, _Result(False, f"the tests take longer than {TASK_SECONDS:g} s together", "overrun")
-        elif test.code:
-            yield test, _run_code(test, own_modules(task.files), repository)
-        else:
-            yield test, _run_call(test, repository)
-
-
-def _sum_up(task: RepairTask, results: Sequence[tuple[RepairTest, _Result]]) -> RepairJudgement:
+def _sum_up(task: RepairTask, results: Sequence[tuple[RepairTest, Result]]) -> RepairJudgement:
     fixed = sum(test.broken and result.passed is True for test, result in results)
     spoilt = sum(not test.broken and result.passed is False for test, result in results)
     broken = sum(test.broken for test in task.tests)
@@ -276,79 +252,3 @@ def _sum_up(task: RepairTask, results: Sequence[tuple[RepairTest, _Result]]) -> 
     kind = "still fails" if test.broken else "worked before"
     verdict = Verdict.WRONG if result.passed is False else Verdict.UNDECIDABLE
     return judge(verdict, f"test {test.name!r} {kind}: {result.reason}", result.decided_by)
-
-
-# ------------------------------------------------------------------------------------------------- one patch
-
-
-class _Repository:
-    """The patched files in a process of their own; in a new one after the old broke."""
-
-    def __init__(self, sandbox: Sandbox, files: Mapping[str, str], limits: Limits) -> None:
-        self.sandbox, self.limits = sandbox, limits
-        self._files = python_files(files)
-        self._session: Session | None = None
-
-    def call(self, function: str, arguments: Sequence[Any], keywords: Mapping[str, Any] | None = None) -> Outcome:
-        """Call `"module.function"`."""
-        module = function.rpartition(".")[0]
-        outcome = self._load(module) if self._session is None else Outcome()
-        if outcome.failure is None:
-            assert self._session is not None
-            outcome = self._session.call(function, arguments, keywords)
-        if outcome.failure not in (None, "exception"):
-            self.close()
-        return outcome
-
-    def _load(self, module: str) -> Outcome:
-        self._session = self.sandbox.session(self.limits)
-        outcome = self._session.load(self._files, main=module)
-        if outcome.failure:
-            self.close()
-        return outcome
-
-    def close(self) -> None:
-        """End the process."""
-        if self._session is not None:
-            self._session.close()
-        self._session = None
-
-
-def _run_call(test: RepairTest, repository: _Repository) -> _Result:
-    arguments, expected = test.read_call()
-    outcome = repository.call(test.function, arguments)
-    if outcome.failure:
-        return _failed(outcome)
-    return _Result(True) if values_equal(outcome.value, expected, TOLERANCE) else _Result(False, "another result")
-
-
-def _run_code(test: RepairTest, modules: Collection[str], repository: _Repository) -> _Result:
-    """Run trusted code that asserts, in a process that never sees a line of the patch."""
-    broke: list[_Result] = []  # what the code might swallow
-
-    def ask(function: str, arguments: list[Any], keywords: dict[str, Any]) -> Outcome:
-        outcome = repository.call(function, arguments, keywords)
-        if outcome.failure not in (None, "exception"):
-            broke.append(_failed(outcome))
-        return outcome
-
-    proxies = {module: names for module, names in test.proxies().items() if module in modules}
-    with repository.sandbox.session(repository.limits) as session:
-        outcome = session.load({"main": test.code}, proxies=proxies, on_call=ask)
-    if broke:
-        return broke[0]
-    if outcome.failure in (None, "fault"):
-        return _failed(outcome) if outcome.failure else _Result(True)
-    if outcome.failure == "exception":
-        # Not its message, which may tell what was expected.
-        name = outcome.exception
-        return _Result(False, "an assertion fails" if name == "AssertionError" else f"it ends in {name}")
-    return _Result(False, f"its results are too much for the test: {outcome.detail}", "overrun")
-
-
-def _failed(outcome: Outcome) -> _Result:
-    """What a failure of the patch's process says about the patch."""
-    if outcome.failure == "fault":
-        return _Result(None, f"the sandbox failed: {outcome.detail}", "fault")
-    overrun = outcome.failure in ("timeout", "memory", "output")
-    return _Result(False, outcome.detail or str(outcome.failure), "overrun" if overrun else "tests")
