@@ -41,3 +41,8 @@ def test_other_columns_rows_checked_at_load_and_pickle():
     copy = pickle.loads(pickle.dumps(reward))
     assert copy.name == "choice_reward"
     assert copy([RIGHT], label=["B"], options=[OPTIONS]) == [1.0]
+
+
+def test_two_answer_blocks_are_no_answer():
+    blocks = "<think> so </think> <answer> A </answer> <answer> B </answer>"
+    assert get_choice_reward()([blocks] * 2, solution=["A", "B"]) == [0.0, 0.0]

@@ -69,6 +69,8 @@ CHOSEN = [
     "No, the answer is B.",
     "The answer is B and A is wrong.",
     "The answer is B. Washington D.C. is not among the options.",
+    "Is it B or C? The answer is B.",
+    "The answer is B. No other option fits.",
 ]
 
 # Nothing that is B alone.
@@ -76,6 +78,12 @@ NOT_CHOSEN = [
     "",
     "A, B, C, D",
     "A B C D",
+    "BC",
+    "Bx",
+    "The answer is B. Actually C.",
+    "The answer is B. No, wait: C.",
+    "The answer is B. Wait, it is C.",
+    "I think B is correct but so is A",
     "A. London\nB. Paris\nC. Rome\nD. Bern",
     "(A) (B) (C) (D)",
     "ABCD",

@@ -8,6 +8,7 @@ from typing import Any
 from trl_r1.rewards.batches import column_of, report_faults
 from trl_r1.rewards.completions import Text, parse_completions
 from trl_r1.verifiers.choice import check_choice, verify_choice
+from trl_r1.verifiers.extraction import gradable_answer
 
 
 class ChoiceReward:
@@ -36,7 +37,7 @@ class ChoiceReward:
         golds = column_of(kwargs, self.solution_column, self.__name__, "solution_column")
         choices = kwargs.get(self.choices_column) or [None] * len(parsed)
         judgements = {
-            index: verify_choice(parsed[index].answer or "", gold, choices[index])
+            index: verify_choice(gradable_answer(parsed[index]) or "", gold, choices[index])
             for index, gold in enumerate(golds)
             if gold is not None
         }

@@ -52,6 +52,11 @@ _JUDGED = re.compile(  # "Option B is correct", with the letters listed before i
     r"((?:[(\[]?[A-Z][)\]]?(?:, ?| or | and |/)){0,8})[(\[]?(?<![A-Za-z0-9_.'’])([A-Z])[)\]]?,?"
     r" is (?:indeed )?(?:the )?(?:correct|right)\b"
 )
+_TAKEN_BACK = re.compile(  # "Actually A.", "but so is A", "No wait, C"
+    r"\b(?:actually|no,?|wait|or rather|sorry|so is|and so is|correction:?|i mean|maybe|perhaps|or)[,:]?"
+    r" (?:it is |it's )?(?:option )?[(\[]?(?-i:([A-Z]))[)\]]?(?=[.!?,;\n]|$)",
+    re.I,
+)
 _SENTENCE_END = re.compile(r"[\n。]|[.!?](?:\s|$)")
 _ENDS = re.compile(r"\s*(?:$|[.,;:!?)\]\n,。;:、!?]|(?:because|since|as|for)\b|因为)")
 
@@ -196,6 +201,9 @@ def _stated(text: str, options: _Options) -> set[str]:
     for judged in _JUDGED.finditer(text):
         if not _UNSTATED.search(text, max(0, judged.start() - 60), judged.start()):
             found.update(letter for letter in (*judged.group(1), judged.group(2)) if letter in options.letters)
+    if found:
+        last = max(match.end() for pattern in (_STATEMENT, _JUDGED) for match in pattern.finditer(text))
+        found.update(filter(None, (options.known(more.group(1)) for more in _TAKEN_BACK.finditer(text, last))))
     return found
 
 
@@ -211,7 +219,7 @@ def _letters_from(name: str, after: str, options: _Options) -> Iterable[str]:
 def _marked(text: str, options: _Options) -> set[str]:
     """The letter the text begins with, or its first or last line consists of, and every other option marked."""
     lead = _LEAD.match(text)
-    lines = text[: text.find("\n")][:MAX_SHORT_CHARS], text[text.rfind("\n") + 1 :][:MAX_SHORT_CHARS]
+    lines = (line[:MAX_SHORT_CHARS] for line in (text.partition("\n")[0], text.rpartition("\n")[2]))
     matches = (lead, *(_BARE.fullmatch(line) for line in lines))
     letters = {match.group(1) for match in matches if match and match.group(1) in options.letters}
     if lead:
