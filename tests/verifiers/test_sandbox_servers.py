@@ -200,6 +200,14 @@ def test_sessions_run_side_by_side(box):
         assert [session.load({"main": many}) for session in (first, second, third)] == [Outcome()] * 3
 
 
+def test_every_process_is_a_session_of_the_kernels(box):
+    """By sessions the scheduler shares out time: sixty busy threads of one candidate starve no other."""
+    with box.session() as session:
+        session.load({"main": ""})
+        process = family(box)[-1]
+        assert int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[3]) == process
+
+
 def test_a_forked_process_has_its_own(box):
     assert double(box, 1).value == 2
 
