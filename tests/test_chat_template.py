@@ -155,6 +155,8 @@ def test_unknown_format_is_refused():
 def test_completion_text_reads_strings_and_messages():
     assert completion_text("a") == "a"
     assert completion_text([{"role": "assistant", "content": "a"}]) == "a"
+    parts = [{"type": "text", "text": "a"}, {"type": "image"}, {"type": "text", "text": "b"}]
+    assert completion_text([{"role": "user", "content": parts}]) == "ab"
     parsed = ThinkParser().parse(completion_text([{"role": "assistant", "content": "6", "reasoning_content": "a"}]))
     assert (parsed.reasoning, parsed.answer) == ("a", "6")
 

@@ -233,7 +233,9 @@ def completion_text(completion: str | Sequence[Mapping[str, Any]]) -> str:
 
 def _message_text(message: Mapping[str, Any]) -> str:
     reasoning = message.get("reasoning_content")
-    content = str(message.get("content") or "")
+    content = message.get("content") or ""
+    if not isinstance(content, str):  # parts, as processors of images want them
+        content = "".join(str(part.get("text") or "") for part in content)
     return f"{THINK_OPEN}\n{reasoning}\n{THINK_CLOSE}\n\n{content}" if reasoning else content
 
 

@@ -187,6 +187,7 @@ def test_ways_to_write_the_gold_answer(gold):
         ("A", ["same", "same"], "two choices are the same"),
         ("A", "ABCD", "no list of texts"),
         ("A", [1, 2], "no list of texts"),
+        ("A", 17, "no list of texts"),
     ],
 )
 def test_unusable_rows(gold, choices, problem):

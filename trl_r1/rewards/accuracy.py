@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from trl_r1.errors import RewardError
 from trl_r1.rewards.batches import report_faults
 from trl_r1.rewards.completions import Text, parse_completions
 from trl_r1.verifiers import Judgement, Verdict, check_golds, verification_counts, verify_math_batch
@@ -16,7 +17,7 @@ _STEPS = ("extraction", "normalised", "exact", "worker")
 
 def accuracy_reward(
     completions: Sequence[Text],
-    solution: Sequence[str | None],
+    solution: Sequence[str | None] | None = None,
     prompt_tail: Sequence[str | None] | None = None,
     response_format: Sequence[str | None] | None = None,
     log_extra: Callable[[str, list[Any]], None] | None = None,
@@ -34,7 +35,7 @@ def accuracy_reward(
         completions (`Sequence[str | list[dict[str, Any]]]`):
             Completions, as text or as messages.
         solution (`Sequence[str | None]`):
-            Gold answer of each row. `None` marks a row without one, such as a general question.
+            Gold answer of each row, the dataset's column. `None` marks a row without one, such as a general question.
         prompt_tail (`Sequence[str | None]`, *optional*):
             End of each prompt, where a think tag may be prefilled.
         response_format (`Sequence[str | None]`, *optional*):
@@ -52,6 +53,9 @@ def accuracy_reward(
     Returns:
         `list[float | None]`: `None` where there is no gold answer, or where it or the verifier failed.
 
+    Raises:
+        [`RewardError`]: when the rows have no column `solution`.
+
     Example:
 
     ```python
@@ -59,6 +63,10 @@ def accuracy_reward(
     [1.0, 0.0]
     ```
     """
+    if solution is None:
+        raise RewardError(
+            "accuracy_reward: the rows have no column 'solution'; rename theirs, or set dataset_solution_column"
+        )
     parsed = parse_completions(completions, prompt_tail, response_format)
     rows = [index for index, gold in enumerate(solution) if gold is not None]
     pairs = [(gradable_answer(parsed[index]) or "", str(solution[index])) for index in rows]

@@ -136,7 +136,8 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _defuse(text: str) -> str:
-    return _CHAT_MARK.sub(lambda match: match.group() + " ", text)
+    sendable = text.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair would fail the request
+    return _CHAT_MARK.sub(lambda match: match.group() + " ", sendable)
 
 
 def _shown(outcome: Asked | None) -> str:

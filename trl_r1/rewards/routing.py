@@ -62,7 +62,7 @@ class RoutedReward:
             rows.setdefault(name or DEFAULT_TYPE, []).append(number)
         for name in rows:
             if name not in self.routes:
-                near = difflib.get_close_matches(name, self.routes, n=1)
+                near = difflib.get_close_matches(str(name), self.routes, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(map(repr, self.routes))};"
                 raise RewardError(
                     f"{self.type_column}: {name!r} has no route; {hint} give it one, or null for no reward"

@@ -108,7 +108,8 @@ def check_choice(gold: str | None, choices: Sequence[str] | None = None) -> str 
             Texts of the options.
     """
     if choices is not None:
-        if isinstance(choices, str) or not all(isinstance(text, str) and text.strip() for text in choices):
+        is_list = isinstance(choices, list | tuple)
+        if not is_list or not all(isinstance(text, str) and text.strip() for text in choices):
             return "choices is no list of texts"
         if not 2 <= len(choices) <= MAX_CHOICES:
             return f"{len(choices)} choices; there must be 2 to {MAX_CHOICES}"
