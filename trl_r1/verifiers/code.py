@@ -8,9 +8,7 @@ asks the program through a proxy. So no program can reach what is expected of it
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -19,6 +17,7 @@ from functools import cache
 from typing import Any
 
 from trl_r1.errors import DataError
+from trl_r1.verifiers.cache import JudgementCache
 from trl_r1.verifiers.code_extraction import Program, extract_program
 from trl_r1.verifiers.code_process import Result
 from trl_r1.verifiers.code_running import Clock, run_tests
@@ -73,6 +72,9 @@ class _Job:
     key: str
     program: str
     tests: CodeTests
+
+
+_cache: JudgementCache[CodeJudgement] = JudgementCache(CACHE_SIZE)
 
 
 def verify_code(
@@ -261,25 +263,3 @@ def _one_line(text: str) -> str:
     """A reason that any log can hold: programs choose the names and messages of their exceptions."""
     line = " ".join(text[: 2 * MAX_REASON_CHARS].split())[:MAX_REASON_CHARS]
     return "".join(sign if sign.isprintable() else "?" for sign in line)
-
-
-class _Cache:
-    """Judgements by the hash of program, tests and settings, the oldest dropped first."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._lock = threading.Lock()
-        self._judgements: OrderedDict[str, CodeJudgement] = OrderedDict()
-
-    def get(self, key: str) -> CodeJudgement | None:
-        with self._lock:
-            return self._judgements.get(key)
-
-    def put(self, key: str, judgement: CodeJudgement) -> None:
-        with self._lock:
-            self._judgements[key] = judgement
-            if len(self._judgements) > self._size:
-                self._judgements.popitem(last=False)
-
-
-_cache = _Cache(CACHE_SIZE)

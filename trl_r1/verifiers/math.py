@@ -13,13 +13,13 @@ run for ever is refused before it gets there.
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from trl_r1.verifiers.cache import JudgementCache
 from trl_r1.verifiers.comparison import Question, compare, could_run_for_ever, same_spelling, to_latex
 from trl_r1.verifiers.extraction import MAX_ANSWER_CHARS, extract_answer, is_prose, last_box
 from trl_r1.verifiers.normalise import clean, is_words
@@ -47,31 +47,8 @@ class _Open:
         return self.gold, self.answer, self.require_value
 
 
-class _Cache:
-    """Judgements on (gold, answer) that cost a worker's time, the oldest dropped first."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._lock = threading.Lock()
-        self._judgements: OrderedDict[tuple[str, str, bool], Judgement] = OrderedDict()
-
-    def get(self, comparison: _Open) -> Judgement | None:
-        with self._lock:
-            return self._judgements.get(comparison.key)
-
-    def put(self, comparison: _Open, judgement: Judgement) -> None:
-        with self._lock:
-            self._judgements[comparison.key] = judgement
-            if len(self._judgements) > self._size:
-                self._judgements.popitem(last=False)
-
-    def clear(self) -> None:
-        with self._lock:
-            self._judgements.clear()
-
-
 _pool = WorkerPool(Path(__file__).with_name("math_worker.py"))
-_cache = _Cache(CACHE_SIZE)
+_cache: JudgementCache[Judgement] = JudgementCache(CACHE_SIZE)
 _counts: Counter[str] = Counter()
 _slowest: tuple[float, str] = (0.0, "")
 
@@ -130,7 +107,7 @@ def verify_math_batch(
     stop = time.monotonic() + deadline
     judged = [_judge_here(answer, gold, require_value) for answer, gold in pairs]
     open_items = {item.key: item for item in judged if isinstance(item, _Open)}
-    found = {key: replace(hit, cached=True) for key, item in open_items.items() if (hit := _cache.get(item))}
+    found = {key: replace(hit, cached=True) for key in open_items if (hit := _cache.get(key))}
     asked = sorted((item for key, item in open_items.items() if key not in found), key=_expected_cost)
     requests = [item.question.as_request() for item in asked]
     left = max(stop - time.monotonic(), 0.0)
@@ -138,7 +115,7 @@ def verify_math_batch(
     for item, reply in zip(asked, replies, strict=True):
         judgement = found[item.key] = replace(_from_reply(reply, item), seconds=reply.seconds)
         if judgement.verdict is not Verdict.UNDECIDABLE:
-            _cache.put(item, judgement)
+            _cache.put(item.key, judgement)
     judgements = [found[item.key] if isinstance(item, _Open) else item for item in judged]
     _count(judgements, found.values())
     return judgements
