@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import time
 import sys
 
 import pytest
@@ -31,6 +32,9 @@ DOUBLING["anyOf"] = [
         GOOD,
         f"  {GOOD}\n",
         f"```json\n{GOOD}\n```",
+        f"```json\n{GOOD}```",
+        f"```JSON\r\n{GOOD}\r\n```\r\n",
+        f"1. So:\n   ```json\n   {GOOD}\n   ```",
         f"Here it is:\n```\n{GOOD}\n```\nWell.",
         f'```json\n{{"city": 1}}\n```\nNo:\n```json\n{GOOD}\n```',  # the last block counts
         f"<think> hm </think> {GOOD}",
@@ -73,6 +77,13 @@ def test_invalid(text, reason):
     judgement = verify_json(text, CITY)
     assert judgement.verdict is Verdict.WRONG
     assert reason in judgement.reason
+
+
+@pytest.mark.parametrize("junk", ["```json\n", "```\n", "```json\nx```", "```"])
+def test_fences_of_100_kb_take_no_time(junk):
+    start = time.perf_counter()
+    assert verify_json(junk * (100_000 // len(junk)), CITY).verdict is Verdict.WRONG
+    assert time.perf_counter() - start < 2  # milliseconds; it was 7 s when each opening looked for its end
 
 
 def test_answers_that_would_take_for_ever_are_wrong_and_the_others_are_judged():

@@ -25,7 +25,7 @@ BATCH_DEADLINE_SECONDS = 120.0
 
 Schema = Mapping[str, Any] | str
 
-_FENCED = re.compile(r"^```[ \t]*(?:json5?|JSON)?[ \t]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
+_OPENING = re.compile(r"```[ \t]*(?:json5?)?", re.IGNORECASE)
 _pool = WorkerPool(Path(__file__).with_name("json_schema_worker.py"))
 
 
@@ -127,8 +127,8 @@ def read_json(answer: str) -> Any:
         `ValueError`: when there is none; when it is too large or too deep; for a repeated key, which readers take for
         different values, and for `NaN` and `Infinity`, which are no JSON.
     """
-    blocks = _FENCED.findall(answer)
-    text = (blocks[-1] if blocks else answer).strip()
+    block = _last_block(answer)
+    text = (answer if block is None else block).strip()
     if not text:
         raise ValueError("no answer")
     if len(text) > MAX_JSON_CHARS:
@@ -142,6 +142,21 @@ def read_json(answer: str) -> Any:
     if _depth(value) > MAX_JSON_DEPTH:
         raise ValueError(f"JSON nested more than {MAX_JSON_DEPTH} deep")
     return value
+
+
+def _last_block(answer: str) -> str | None:
+    """Content of the last fenced block that is closed, on a line of its own or right behind the JSON."""
+    found: str | None = None
+    lines: list[str] | None = None
+    for line in answer.split("\n"):
+        bare = line.strip()
+        if lines is None:
+            lines = [] if _OPENING.fullmatch(bare) else None
+        elif bare.endswith("```"):
+            found, lines = "\n".join([*lines, bare.removesuffix("```")]), None
+        else:
+            lines.append(line)
+    return found
 
 
 def require_jsonschema() -> None:
