@@ -2,8 +2,8 @@
 
 import builtins
 import json
-import time
 import sys
+import time
 
 import pytest
 
