@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 import time
 
 import pytest
@@ -91,6 +93,31 @@ def test_keys_made_to_collide_are_refused(tag):
     with pytest.raises(WireError, match="one hash"):
         decode(json.dumps({tag: items}).encode())
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[" * 999_000,
+        b'{"tuple":[' * 90_000,
+        b"[" * 499_000 + b"]" * 499_000,
+        b'"' + b'\\"' * 499_000,
+        b'["\\\\",' * 100_000,
+    ],
+)
+def test_brackets_end_no_process_whatever_the_recursion_limit(text):
+    """In a process of its own, which JSON's reader would bring down."""
+    code = (
+        "import sys\nfrom trl_r1.verifiers.sandbox.inside import wire\nsys.setrecursionlimit(10**6)\n"
+        "try: wire.decode(sys.stdin.buffer.read())\nexcept wire.WireError: print('refused')"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], input=text, capture_output=True, timeout=120)
+    assert ended.stdout == b"refused\n", ended.stderr
+
+
+def test_brackets_in_strings_are_text():
+    value = ["[" * 5000, '"]}{' * 5000, "\\" * 5001, {"[": "]" * 400}]
+    assert decode(encode(value)) == value
 
 
 def test_few_equal_hashes_are_fine():

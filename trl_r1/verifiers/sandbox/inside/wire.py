@@ -8,7 +8,9 @@ the bytes say, it gives plain data of bounded size and depth, or raises [`WireEr
 from __future__ import annotations
 
 import binascii
+import itertools
 import json
+import re
 import struct
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +19,10 @@ from typing import Any
 
 MAX_DEPTH = 100  # of nested containers; deep enough for any test, shallow enough for `==` and `repr`
 MAX_EQUAL_HASHES = 64  # keys of one set or dictionary; more make building it quadratic
+_MOST_BRACKETS = 3 * MAX_DEPTH + 20  # a dictionary is an object, a list, and a list of each pair
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_NO_BRACKETS = bytes(set(range(256)) - _STEPS.keys())
 _NATIVE_DIGITS = 18
 _NATIVE_INTEGERS = 10**_NATIVE_DIGITS
 HEADER = struct.Struct(">I")
@@ -49,6 +55,7 @@ def decode(data: bytes) -> Any:
     Raises:
         [`WireError`]: the bytes are nothing [`encode`] would have made, or are built to be slow to read.
     """
+    _check_brackets(data)
     try:
         value = json.loads(
             data.decode("ascii"), parse_int=_native_integer, object_pairs_hook=_raise_tagged, parse_constant=float
@@ -104,6 +111,16 @@ _BASE_VALUE: dict[type, Callable[[Any], Any]] = {
     frozenset: lambda value: frozenset(frozenset.__iter__(value)),
     dict: lambda value: dict(dict.items(value)),
 }
+
+
+def _check_brackets(data: bytes) -> None:
+    """
+    Refuse deep nesting before JSON's reader sees it: the reader's only limit is `sys.setrecursionlimit`, and where the
+    caller has raised that, brackets alone would overflow the stack and end the training process.
+    """
+    brackets = _STRING.sub(b"", data).translate(None, _NO_BRACKETS)
+    if max(itertools.accumulate(map(_STEPS.__getitem__, brackets)), default=0) > _MOST_BRACKETS:
+        raise WireError(f"nested more than {MAX_DEPTH} deep")
 
 
 def _native_integer(digits: str) -> int:
