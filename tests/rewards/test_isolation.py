@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from trl_r1.errors import RewardError
+from trl_r1.errors import RewardError, RewardFaultError
 from trl_r1.rewards import build_rewards, ensure_checked
 from trl_r1.rewards.isolation import MIN_ROWS
 
@@ -150,6 +150,16 @@ def test_an_error_the_user_must_mend_stops_at_once(tmp_path):
 
     with pytest.raises(RewardError, match="install the extra"):
         call(isolated(unconfigured, tmp_path))
+
+
+def test_a_missing_column_is_the_users_to_mend(tmp_path):
+    def needy(completions, difficulty, **kwargs):
+        return difficulty
+
+    for reward in (isolated(needy, tmp_path), ensure_checked(needy)):
+        with pytest.raises(RewardError, match="needy needs the column 'difficulty', and the rows have none") as error:
+            call(reward)
+        assert not isinstance(error.value, RewardFaultError)
 
 
 def test_without_a_budget_the_first_error_ends_the_run():

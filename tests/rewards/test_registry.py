@@ -232,7 +232,7 @@ def test_probe_calls_as_the_trainer_does(prompt):
 def test_probe_finds_the_broken_one_and_loads_no_model(user_file):
     with pytest.raises(RewardError, match="reward 'raises' raised"):
         probe_rewards(build_rewards(["format_reward", f"{user_file}:raises"]), ROW)
-    with pytest.raises(RewardError, match="no column .solution."):
+    with pytest.raises(RewardError, match="accuracy_reward needs the column 'solution'"):
         probe_rewards(build_rewards(["accuracy_reward"]), {"prompt": "x"})
     probe_rewards(build_rewards([{"get_preference_reward": {"model_name_or_path": "no/such/model"}}]), ROW)
 

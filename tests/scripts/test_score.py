@@ -202,6 +202,13 @@ def test_wrong_input_is_one_line(arguments, message, capsys):
     assert message in lines[-1]
 
 
+def test_no_text_and_no_name_of_a_column_stops_it(score):
+    odd = {"prompt": "\ud800", "completion": "<think> \ud800 </think> 7", "solution": "7", "log_extra": "x", "self": 1}
+    code, _, errors, written = score([odd, odd | {"solution": ["7"]}], *REWARDS)
+    assert (code, errors) == (0, "")
+    assert [row["rewards"]["accuracy_reward"] for row in written] == [1.0, None]  # a list is no gold answer
+
+
 def test_a_missing_column_is_named(score):
     code, _, errors, _ = score([{"prompt": "x", "completion": "y"}], "--reward", "accuracy_reward")
     assert code == 2

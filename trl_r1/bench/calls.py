@@ -93,23 +93,6 @@ def accepted_forms(reward: RewardFunction, case: Case, renamed: Mapping[str, str
     return taken, reason
 
 
-def missing_columns(reward: RewardFunction, given: Sequence[str]) -> list[str]:
-    """Arguments a reward cannot do without that are none of the given columns; empty where it cannot be told."""
-    function = reward.function
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    supplied = {*given, "prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric"}
-    return [
-        parameter.name
-        for parameter in parameters
-        if parameter.default is parameter.empty
-        and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-        and parameter.name not in supplied
-    ]
-
-
 def _call(reward: RewardFunction, arguments: dict[str, Any]) -> list[float | None]:
     output: Any = reward(**arguments)
     return asyncio.run(output) if inspect.isawaitable(output) else output  # type: ignore[arg-type]

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final
 
-from trl_r1.bench.calls import missing_columns
 from trl_r1.bench.case import made_up_ids
 from trl_r1.bench.completion_files import CompletionRow
 from trl_r1.chat_template import completion_text
@@ -18,6 +17,7 @@ from trl_r1.rewards.registry import RewardFunction
 
 
 BATCH_ROWS: Final = 512  # a group is never cut
+_NO_COLUMNS = frozenset({"self", "log_extra", "log_metric", "log_fault"})  # what a reward gets from its caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +71,9 @@ def score_rows(
     weights = list(weights or [1.0] * len(rewards))
     if len(weights) != len(rewards):
         raise DataError(f"weights: {len(weights)} for {len(rewards)} rewards; give one for each")
-    names = dict.fromkeys(name for row in rows for name in row.columns)
+    names = dict.fromkeys(name for row in rows for name in row.columns if name not in _NO_COLUMNS)
     for reward in rewards if rows else ():
-        missing = missing_columns(reward, list(names))
+        missing = reward.missing_columns(list(names))
         if missing:
             raise DataError(
                 f"{reward.name} needs the column {missing[0]!r}; the rows have {', '.join(sorted(names)) or 'none'}"

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
-from trl_r1.bench.calls import FORMS, Form, accepted_forms, judge, missing_columns
+from trl_r1.bench.calls import FORMS, Form, accepted_forms, judge
 from trl_r1.bench.case import TOLERANCE, Case, Row, Want
 from trl_r1.bench.kinds import cases_of, kind_of, why_unfit
 from trl_r1.bench.report import BenchReport, CaseResult
@@ -122,7 +122,7 @@ class _Bench:
 
     def _try_forms(self) -> tuple[list[Form], str]:
         given = [self.renamed.get(name, name) for name in ("problem", *self.plain.column_names)]
-        missing = missing_columns(self.reward, given)
+        missing = self.reward.missing_columns(given)
         if missing:
             return [], f"it needs the column {missing[0]!r}; the cases have {', '.join(sorted(given))} (see `columns`)"
         return accepted_forms(self.reward, self.plain, self.renamed)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trl_r1.errors import RewardError
 from trl_r1.rewards.batches import report_faults
 from trl_r1.rewards.completions import Text, parse_completions
 from trl_r1.verifiers import Judgement, Verdict, check_golds, verification_counts, verify_math_batch
@@ -17,7 +16,7 @@ _STEPS = ("extraction", "normalised", "exact", "worker")
 
 def accuracy_reward(
     completions: Sequence[Text],
-    solution: Sequence[str | None] | None = None,
+    solution: Sequence[str | None],
     prompt_tail: Sequence[str | None] | None = None,
     response_format: Sequence[str | None] | None = None,
     log_extra: Callable[[str, list[Any]], None] | None = None,
@@ -53,9 +52,6 @@ def accuracy_reward(
     Returns:
         `list[float | None]`: `None` where there is no gold answer, or where it or the verifier failed.
 
-    Raises:
-        [`RewardError`]: when the rows have no column `solution`.
-
     Example:
 
     ```python
@@ -63,13 +59,9 @@ def accuracy_reward(
     [1.0, 0.0]
     ```
     """
-    if solution is None:
-        raise RewardError(
-            "accuracy_reward: the rows have no column 'solution'; rename theirs, or set dataset_solution_column"
-        )
     parsed = parse_completions(completions, prompt_tail, response_format)
     rows = [index for index, gold in enumerate(solution) if gold is not None]
-    pairs = [(gradable_answer(parsed[index]) or "", str(solution[index])) for index in rows]
+    pairs = [(gradable_answer(parsed[index]) or "", _gold_text(solution[index])) for index in rows]
     killed = verification_counts()["killed"]
     judgements = dict(zip(rows, verify_math_batch(pairs, require_value=require_value), strict=True))
     if log_extra is not None:
@@ -94,9 +86,15 @@ def _check_rows(rows: Sequence[Mapping[str, Any]]) -> list[str | None]:
     asked = [index for index, row in enumerate(rows) if (row.get("reward_type") or "reasoning") != "reasoning"]
     asked = [index for index in asked if rows[index].get("solution") is not None]
     problems: list[str | None] = [None] * len(rows)
-    for index, problem in zip(asked, check_golds([str(rows[index]["solution"]) for index in asked]), strict=True):
+    golds = [_gold_text(rows[index]["solution"]) for index in asked]
+    for index, problem in zip(asked, check_golds(golds), strict=True):
         problems[index] = problem
     return problems
+
+
+def _gold_text(gold: Any) -> Any:
+    """A number as text; what is neither is left for the verifier to refuse."""
+    return str(gold) if isinstance(gold, int | float) else gold
 
 
 accuracy_reward.check_rows = _check_rows  # type: ignore[attr-defined]

@@ -6,20 +6,22 @@ With an error budget ([`CheckedReward.isolate`]) a failure costs the rows of its
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from trl_r1.chat_template import join_response
-from trl_r1.errors import R1Error, RewardFaultError
+from trl_r1.errors import R1Error, RewardError, RewardFaultError
 from trl_r1.rewards.batches import BatchLogs
 from trl_r1.rewards.isolation import Attempt, ErrorBudget, fault_of
 
 
 PROBE_COMPLETIONS = 2
+_SUPPLIED = frozenset({"prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric"})
 
 
 class _Checked:
@@ -76,6 +78,20 @@ class _Checked:
             return [named.check_row(row) for row in rows]
         return [None] * len(rows)
 
+    def missing_columns(self, given: Collection[str]) -> list[str]:
+        """Arguments the function cannot do without that are none of the given columns; empty where nothing tells."""
+        try:
+            parameters = inspect.signature(self.function).parameters.values()
+        except (TypeError, ValueError):
+            return []
+        return [
+            parameter.name
+            for parameter in parameters
+            if parameter.default is parameter.empty
+            and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+            and parameter.name not in {*given, *_SUPPLIED}
+        ]
+
     def leaves(self) -> list[_Checked]:
         """The rewards it is made of, itself if of no others."""
         parts = getattr(_unwrapped(self.function), "parts", ())
@@ -91,6 +107,13 @@ class _Checked:
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         # A function from a file of the user's cannot be imported by name elsewhere, so the spec travels instead.
         return _rebuild, (type(self), None if self.spec else self.function, self.parameters, self.spec, self.name)
+
+    def _error_of(self, error: BaseException, arguments: Collection[str]) -> RewardError:
+        """What an exception of the function means: a missing column is the user's to mend, all else a fault of it."""
+        missing = self.missing_columns(arguments) if isinstance(error, TypeError) else []
+        if missing:
+            return RewardError(f"{self.name} needs the column {missing[0]!r}, and the rows have none; rename theirs")
+        return fault_of(self.name, error)
 
     def _attempt(self, batch: Mapping[str, Any]) -> Attempt:
         return Attempt(batch, self._check)
@@ -173,7 +196,7 @@ class CheckedReward(_Checked):
         except R1Error:
             raise
         except (Exception, SystemExit) as error:  # a reward that exits would end the run as if all were well
-            raise fault_of(self.name, error) from error
+            raise self._error_of(error, arguments) from error
 
     def probe(self, row: Mapping[str, Any]) -> None:
         """Call it once on made-up completions of a row."""
@@ -203,7 +226,7 @@ class AsyncCheckedReward(_Checked):
         except R1Error:
             raise
         except (Exception, SystemExit) as error:  # a reward that exits would end the run as if all were well
-            raise fault_of(self.name, error) from error
+            raise self._error_of(error, arguments) from error
 
     def probe(self, row: Mapping[str, Any]) -> None:
         """Call it once on made-up completions of a row."""

@@ -106,7 +106,7 @@ def write_scores(path: str, scored: Sequence[ScoredRow], malformed: Sequence[Mal
     partial = Path(path).with_name(f".{Path(path).name}.partial")
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as stream:
+        with partial.open("w", encoding="utf-8", errors="backslashreplace") as stream:  # half surrogate pairs
             for line in lines:
                 stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
         partial.replace(path)
