@@ -299,6 +299,14 @@ def test_after_an_overrun_the_other_tests_still_run():
     assert verify_code(program, asserted, limits=TIGHT, run_all=True).passed == 2
 
 
+def test_after_a_second_overrun_no_other_test_runs():
+    """Sleeping in every test would use up the time of the whole batch, and leave everybody without a verdict."""
+    program = "import time\nx = int(input())\nif x: time.sleep(99)\nprint(x)"
+    tests = {"inputs": ["0", "1", "2", "3", "0"], "outputs": ["0", "1", "2", "3", "0"]}
+    judgement = verify_code(program, tests, run_all=True, limits=Limits(wall_seconds=1))
+    assert (judgement.verdict, judgement.passed, judgement.total, judgement.share) == (WRONG, 1, 5, 0.2)
+
+
 def test_all_tests_together_have_a_limit(monkeypatch):
     monkeypatch.setattr("trl_r1.verifiers.code_running.PROGRAM_SECONDS", 0.5)
     tests = {"function": "f", "inputs": [[0]] * 20, "outputs": [0] * 20}

@@ -27,6 +27,7 @@ from trl_r1.verifiers.verdict import Judgement, Verdict
 
 
 BATCH_DEADLINE_SECONDS = 300.0  # well under any process group's timeout
+MAX_OVERRUNS = 2  # of one program: what sleeps in every test must not use up the time of all others
 CACHE_SIZE = 50_000
 MAX_REASON_CHARS = 200
 
@@ -104,7 +105,7 @@ def verify_code(
         tolerance (`float`, *optional*):
             Absolute and relative difference up to which numbers that were printed or returned are equal.
         run_all (`bool`, *optional*, defaults to `False`):
-            Whether to go on after a failed test, to know how many pass.
+            Whether to go on after a failed test, to know how many pass; after a second overrun no further one is run.
 
     Returns:
         [`CodeJudgement`]: whatever the program does is `WRONG` at worst; `UNDECIDABLE` means that the tests are
@@ -230,12 +231,14 @@ def _run_jobs(jobs: Sequence[_Job], settings: _Settings, stop: float) -> Iterabl
 def _run_job(job: _Job, sandbox: Sandbox, settings: _Settings, stop: float) -> CodeJudgement:
     started = time.monotonic()
     results: list[Result] = []
+    overruns = 0
     try:
         running = run_tests(sandbox, job.program, job.tests, settings.limits, settings.tolerance, Clock(stop))
         with closing(running):
             for result in running:
                 results.append(result)
-                if not result.passed and not settings.run_all:
+                overruns += result.decided_by == "overrun"
+                if overruns == MAX_OVERRUNS or not (result.passed or settings.run_all):
                     break
     except (OSError, SandboxError) as error:  # it worked when the batch began
         results.append(Result(None, f"the sandbox failed: {error}", "fault"))
