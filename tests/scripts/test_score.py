@@ -190,6 +190,7 @@ def test_a_sum_is_as_trl_makes_it():
         (["x.jsonl", *REWARDS, "--recipe", "y.yaml"], "leave --reward or --recipe out"),
         (["x.jsonl", *REWARDS, "--weights", "1"], "weights: 1 for 2 rewards"),
         (["x.jsonl", "--reward", "{a: "], "is no YAML"),
+        (["x.jsonl", "--reward", "y.py:x"], "y.py:x: there is no file"),  # `:x:` is an emoji to rich
         (["--bench", "--reward", "acuracy_reward"], "did you mean accuracy_reward"),
         (["--bench", "--reward", "format_reward", "--kind", "taste"], "kind: 'taste' is unknown"),
         (["--bench", "--reward", "format_reward", "--without", "format/none"], "there is no case 'format/none'"),

@@ -139,7 +139,7 @@ class BenchReport:
         if self.passed and not all_cases:
             return self.summary
         stream = io.StringIO()
-        Console(file=stream, width=width, color_system=None).print(self.table(all_cases))
+        Console(file=stream, width=width, color_system=None, emoji=False).print(self.table(all_cases))
         return "\n".join(line.rstrip() for line in stream.getvalue().rstrip().splitlines())
 
 

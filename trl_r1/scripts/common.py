@@ -71,7 +71,7 @@ def report_error(error: R1Error) -> None:
     """Print an error's lines to standard error, each on a line of its own."""
     from rich.console import Console
 
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
     for line in str(error).splitlines():
         console.print("error: " + line, style="red", markup=False)
 

@@ -107,7 +107,7 @@ def score_file(options: argparse.Namespace) -> int:
     rows, malformed = read_completions(options.file)
     tokenizer = _load_tokenizer(options.tokenizer)
     scored = score_rows(scorer.rewards, complete(rows, scorer), scorer.weights, tokenizer)
-    console = Console(soft_wrap=False)
+    console = Console(soft_wrap=False, emoji=False)  # `:x:` in a text is no emoji
     show_rows(console, scored, malformed, options.rows)
     show_summary(console, scored, malformed, scorer.weights)
     if options.output:

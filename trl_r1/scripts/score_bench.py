@@ -38,7 +38,7 @@ def bench_rewards(
 
     from trl_r1.bench import cases_of, kind_of, run_bench
 
-    console = Console()
+    console = Console(emoji=False)
     benched, skipped = _choose(specs)
     if not benched:
         raise R1Error("score: none of the rewards can be benched: " + "; ".join(skipped))

@@ -25,7 +25,8 @@ def validate(paths: Sequence[str], verb: str | None = None) -> int:
     Returns:
         `int`: 0 when all are good, else 2.
     """
-    console, errors = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, emoji=False)
+    errors = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
     failed = False
     for path in paths:
         try:
