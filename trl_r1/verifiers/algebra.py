@@ -9,7 +9,7 @@ from trl_r1.verifiers.formula_reader import FUNCTIONS, GREEK
 
 _WORDS = re.compile(
     r'["?:]|\\(?:l?dots|cdots|approx|sim|text|emptyset|infty|pmod|equiv|pm|mp)(?![A-Za-z])|\.\.|[-+]{2}|!='
-    r"|!!|[\d}]\s?'"  # a double factorial; minutes of arc
+    r"|!!|'|(?<![A-Za-z])[f-h]\^\{?-1\}?\("  # a double factorial; minutes of arc and derivatives; inverse functions
     r"|\[[^\]]*(?:/|\\frac)"  # the floor, for some
 )
 _COMMAND = re.compile(r"\\[A-Za-z]+")
@@ -20,9 +20,12 @@ _KNOWN = """
 _KNOWN_COMMANDS = frozenset(_KNOWN.split())
 
 
+DERIVATIVE = re.compile(r"\\frac\{d(?:\^\{?\d\}?)?\s?[A-Za-z]?\}\{d\s?[A-Za-z]")  # a quotient, to algebra
+
+
 def can_be_compared(gold: str, answer: str) -> bool:
     """Whether computer algebra sees all of two cleaned values. A gold answer that it cannot read, it says so of."""
-    if _WORDS.search(gold) or _WORDS.search(answer):
+    if any(_WORDS.search(text) for text in (gold, answer)):
         return False
     return all(_is_known(command) for command in _COMMAND.findall(answer))
 

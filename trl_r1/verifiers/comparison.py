@@ -21,12 +21,15 @@ _LEFT_HAND_SIDE = re.compile(r"[A-Za-z]\w{0,2}(?:\([a-z]\))?=(?=[^=]+$)")
 def same_spelling(cleaned: str, cleaned_gold: str) -> bool:
     """
     Whether a cleaned answer is the cleaned gold answer, but for `x=` before it, the case of words, and the text of an
-    option after its letter (`B) 12`), as long as no other letter is in it.
+    option after its letter (`B) 12`, on either side), as long as no other letter is in it.
     """
     answer, gold = plain(cleaned), plain(cleaned_gold)
     option = _OPTION_WITH_TEXT.fullmatch(cleaned.replace('"', ""))
     if option and re.fullmatch("[A-J]", gold):
         return option.group(1) == gold
+    option = _OPTION_WITH_TEXT.fullmatch(cleaned_gold.replace('"', ""))
+    if option and re.fullmatch("[A-J]", answer):
+        return option.group(1) == answer
     if len(gold) > 1 and (is_words(cleaned_gold) or is_words(cleaned)):
         answer, gold = answer.casefold(), gold.casefold()
     return answer == gold or ("=" not in gold and _LEFT_HAND_SIDE.sub("", answer) == gold)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-from trl_r1.verifiers.algebra import can_be_compared
+from trl_r1.verifiers.algebra import DERIVATIVE, can_be_compared
 from trl_r1.verifiers.equality import same_value
 from trl_r1.verifiers.exact import (
     TooLargeError,
@@ -272,6 +272,8 @@ class Comparison:
 
     def _numbers(self, gold: str, answer: str) -> bool | None:
         """Two values without units: exactly, by their numbers, or by computer algebra."""
+        if DERIVATIVE.search(gold) or DERIVATIVE.search(answer):
+            return False  # else it would cancel down to `y/x`
         found = [read_value(gold), read_value(answer)]
         if any(isinstance(value, UndefinedError) for value in found):
             return False
