@@ -28,6 +28,7 @@ RIGHT = [
     ("def add(a, b): return a + b", ADD),
     ("add = lambda a, b: a + b", ADD),
     ("class Solution:\n    def add(self, a, b):\n        return a + b", ADD),  # LeetCode
+    ("class Solution:\n    def add(self, a, b) -> Optional[int]: return reduce(int.__add__, [a, b])", ADD),
     ("from __future__ import annotations\ndef add(a: int, b: int) -> int: return a + b", ADD),
     ("def add(a, b):\n    print('adding', a, b)\n    return a + b", ADD),  # its output is nobody's business
     ("def add(a, b): return a + b\nif __name__ == '__main__':\n    raise SystemExit", ADD),

@@ -13,6 +13,17 @@ from trl_r1.verifiers.sandbox import Limits, Outcome, Sandbox
 
 
 PROGRAM_SECONDS = 60.0  # for all tests of one program; each of them has its own limits
+# What LeetCode has imported before a class `Solution` is read: its starter code names types it never imports.
+SOLUTION_NAMES = """
+import bisect, collections, functools, heapq, itertools, math, operator, random, re, string
+from bisect import bisect_left, bisect_right
+from collections import Counter, OrderedDict, defaultdict, deque
+from functools import cache, cmp_to_key, lru_cache, reduce
+from heapq import heapify, heappop, heappush
+from itertools import accumulate, chain, combinations, permutations, product
+from math import ceil, floor, gcd, inf, sqrt
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple, Union
+"""
 
 
 class Clock:
@@ -89,6 +100,8 @@ def _run_function(
     sandbox: Sandbox, program: str, tests: FunctionTests, limits: Limits, tolerance: float | None, clock: Clock
 ) -> Generator[Result, None, None]:
     steps: list[Step] = [("start", [program, "<program>"])]
+    if "class Solution" in program:
+        steps.insert(0, ("start", [SOLUTION_NAMES, "<names>"]))
     with Process(sandbox, limits, steps, functions=(tests.function,)) as process:
         for arguments, expected in zip(tests.inputs, tests.outputs, strict=True):
             if problem := clock.problem() or process.problem():
