@@ -941,6 +941,7 @@ MISSED = [
     ("0.5", r"\boxed{0.5\%}", "where the question asks for a percentage: a bare gold up to 1 is read as a fraction"),
     ("x>2", r"\boxed{2x>4}", "an inequality is not solved for the answer"),
     (r"\frac12", r"\boxed{\int_0^1 x\,dx}", "an integral restates the question, and may never end"),
+    (r"\ln x", r"\boxed{\log x}", "a logarithm without a base is to ten, as Math-Verify reads it"),
     ("55", r"\boxed{\sum_{i=1}^{10} i}", "a sum restates the question, and may never end"),
 ]
 
