@@ -18,7 +18,7 @@ import string
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from trl_r1.verifiers.extraction import graded_text, last_box
+from trl_r1.verifiers.answers.extraction import graded_text, last_box
 from trl_r1.verifiers.verdict import Judgement, Verdict
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from trl_r1.verifiers.extraction import graded_text
+from trl_r1.verifiers.answers.extraction import graded_text
 
 
 PYTHON_TAGS = frozenset({"python", "python3", "py", "py3"})

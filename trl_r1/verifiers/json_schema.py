@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trl_r1.errors import R1Error
-from trl_r1.verifiers.extraction import graded_text
+from trl_r1.verifiers.answers.extraction import graded_text
 from trl_r1.verifiers.verdict import Judgement, Verdict
 from trl_r1.verifiers.worker_pool import Reply, WorkerPool
 

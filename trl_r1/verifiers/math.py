@@ -19,13 +19,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from trl_r1.verifiers.answers.comparison import Question, compare, could_run_for_ever, same_spelling, to_latex
+from trl_r1.verifiers.answers.extraction import MAX_ANSWER_CHARS, extract_answer, is_prose, last_box
+from trl_r1.verifiers.answers.normalise import clean, is_words
+from trl_r1.verifiers.answers.written_out import is_written_out, values_to_parse
 from trl_r1.verifiers.cache import JudgementCache
-from trl_r1.verifiers.comparison import Question, compare, could_run_for_ever, same_spelling, to_latex
-from trl_r1.verifiers.extraction import MAX_ANSWER_CHARS, extract_answer, is_prose, last_box
-from trl_r1.verifiers.normalise import clean, is_words
 from trl_r1.verifiers.verdict import Judgement, Verdict
 from trl_r1.verifiers.worker_pool import Reply, WorkerPool
-from trl_r1.verifiers.written_out import is_written_out, values_to_parse
 
 
 ANSWER_CPU_SECONDS = 1.0
@@ -65,7 +65,7 @@ def verify_math(completion_or_answer: str, gold: str, require_value: bool = Fals
             The right answer: a value, with or without `$`, a text with a `\boxed{}`, or one ending in `#### value`.
         require_value (`bool`, *optional*, defaults to `False`):
             Whether an answer that equals the gold answer, but restates the question (`17*23+5`, `2^{10}`), is wrong.
-            [`~trl_r1.verifiers.written_out.is_written_out`] says what a value is.
+            [`~trl_r1.verifiers.answers.written_out.is_written_out`] says what a value is.
 
     Returns:
         [`Judgement`]: never raises. An overrun that the answer caused is `WRONG`; `UNDECIDABLE` means that the gold

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trl_r1.errors import R1Error
-from trl_r1.verifiers.extraction import graded_text, last_box
+from trl_r1.verifiers.answers.extraction import graded_text, last_box
 from trl_r1.verifiers.verdict import Judgement, Verdict
 from trl_r1.verifiers.worker_pool import Reply, WorkerPool
 

@@ -14,9 +14,9 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 
+from trl_r1.verifiers.answers.extraction import graded_text
 from trl_r1.verifiers.cache import JudgementCache
 from trl_r1.verifiers.code import BATCH_DEADLINE_SECONDS, check_sandbox
-from trl_r1.verifiers.extraction import graded_text
 from trl_r1.verifiers.patches import apply_patch
 from trl_r1.verifiers.repair_running import Repository, Result, run_tests
 from trl_r1.verifiers.repair_task import RepairTask, RepairTest

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from trl_r1.verifiers.exact import TooLargeError, UndefinedError, UnreadableError, Value
-from trl_r1.verifiers.formula import Formula, read_formula
-from trl_r1.verifiers.normalise import is_words
-from trl_r1.verifiers.quantities import BASED, RATIO, read_value
-from trl_r1.verifiers.readings import INFINITY, leaves, readings
-from trl_r1.verifiers.units import split_unit
+from trl_r1.verifiers.answers.exact import TooLargeError, UndefinedError, UnreadableError, Value
+from trl_r1.verifiers.answers.formula import Formula, read_formula
+from trl_r1.verifiers.answers.normalise import is_words
+from trl_r1.verifiers.answers.quantities import BASED, RATIO, read_value
+from trl_r1.verifiers.answers.readings import INFINITY, leaves, readings
+from trl_r1.verifiers.answers.units import split_unit
 
 
 def is_written_out(cleaned_answer: str, cleaned_gold: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from trl_r1.verifiers.formula_reader import FUNCTIONS, GREEK
+from trl_r1.verifiers.answers.formula_reader import FUNCTIONS, GREEK
 
 
 _WORDS = re.compile(

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-from trl_r1.verifiers.algebra import DERIVATIVE, can_be_compared
-from trl_r1.verifiers.equality import same_value
-from trl_r1.verifiers.exact import (
+from trl_r1.verifiers.answers.algebra import DERIVATIVE, can_be_compared
+from trl_r1.verifiers.answers.equality import same_value
+from trl_r1.verifiers.answers.exact import (
     TooLargeError,
     UndefinedError,
     UnreadableError,
@@ -20,9 +20,9 @@ from trl_r1.verifiers.exact import (
     from_rational,
     proportional,
 )
-from trl_r1.verifiers.formula import read_formula
-from trl_r1.verifiers.normalise import is_words, plain
-from trl_r1.verifiers.quantities import (
+from trl_r1.verifiers.answers.formula import read_formula
+from trl_r1.verifiers.answers.normalise import is_words, plain
+from trl_r1.verifiers.answers.quantities import (
     BASED,
     is_multiple_of_pi,
     is_number,
@@ -34,7 +34,7 @@ from trl_r1.verifiers.quantities import (
     same_scaled,
     without_same_unit,
 )
-from trl_r1.verifiers.readings import (
+from trl_r1.verifiers.answers.readings import (
     INFINITY,
     Equation,
     Group,
@@ -46,7 +46,7 @@ from trl_r1.verifiers.readings import (
     leaves,
     readings,
 )
-from trl_r1.verifiers.units import split_unit
+from trl_r1.verifiers.answers.units import split_unit
 
 
 MAX_UNORDERED = 40

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from trl_r1.verifiers.normalise import has_and, split_list, split_top, without_thousands_separators
+from trl_r1.verifiers.answers.normalise import has_and, split_list, split_top, without_thousands_separators
 
 
 INFINITY = r"\infty"

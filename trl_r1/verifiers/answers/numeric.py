@@ -11,7 +11,7 @@ import zlib
 from fractions import Fraction
 from typing import Any
 
-from trl_r1.verifiers.exact import IMAGINARY, PI, E, Generator, Sum, Value
+from trl_r1.verifiers.answers.exact import IMAGINARY, PI, E, Generator, Sum, Value
 
 
 TRUSTED_GAP = 1e-6  # relative to the largest intermediate result; rounding errs by about 1e-13 of it

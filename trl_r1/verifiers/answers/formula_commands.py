@@ -7,12 +7,12 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from trl_r1.verifiers.exact import PI, E, TooLargeError, UnreadableError, Value, from_generator, from_rational
-from trl_r1.verifiers.powers import logarithm, power, root_power
+from trl_r1.verifiers.answers.exact import PI, E, TooLargeError, UnreadableError, Value, from_generator, from_rational
+from trl_r1.verifiers.answers.powers import logarithm, power, root_power
 
 
 if TYPE_CHECKING:
-    from trl_r1.verifiers.formula_reader import Reader
+    from trl_r1.verifiers.answers.formula_reader import Reader
 
 
 MAX_FACTORIAL = 3_000

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from trl_r1.verifiers.exact import PI, Value, from_generator, from_rational
+from trl_r1.verifiers.answers.exact import PI, Value, from_generator, from_rational
 
 
 PERCENT = "%"
@@ -101,8 +101,8 @@ class Unit:
 
     Args:
         dimensions (`frozenset[tuple[str, int]]`): Base units with their exponents.
-        factor ([`~trl_r1.verifiers.exact.Value`]): One of this unit in base units.
-        scale ([`~trl_r1.verifiers.exact.Value`]): What of the factor belongs to the number, as in `5 million dollars`.
+        factor ([`~trl_r1.verifiers.answers.exact.Value`]): One of this unit in base units.
+        scale ([`~trl_r1.verifiers.answers.exact.Value`]): What belongs to the number: `5 million dollars`.
     """
 
     dimensions: frozenset[tuple[str, int]]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trl_r1.verifiers.normalise import is_words, plain
-from trl_r1.verifiers.typed import Comparison, Pair
+from trl_r1.verifiers.answers.normalise import is_words, plain
+from trl_r1.verifiers.answers.typed import Comparison, Pair
 
 
 MAX_DEPTH = 20
@@ -60,7 +60,7 @@ def compare(cleaned: str, cleaned_gold: str, known: Mapping[Pair, bool] | None =
 
     Args:
         cleaned (`str`), cleaned_gold (`str`):
-            Answer and gold answer, as [`~trl_r1.verifiers.normalise.clean`] leaves them.
+            Answer and gold answer, as [`~trl_r1.verifiers.answers.normalise.clean`] leaves them.
         known (`Mapping[tuple[str, str], bool]`, *optional*):
             What computer algebra found about the pairs of an earlier question.
 

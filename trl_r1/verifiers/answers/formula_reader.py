@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 
-from trl_r1.verifiers.exact import (
+from trl_r1.verifiers.answers.exact import (
     IMAGINARY,
     ONE,
     PI,
@@ -19,9 +19,9 @@ from trl_r1.verifiers.exact import (
     from_generator,
     from_rational,
 )
-from trl_r1.verifiers.formula_commands import COMMANDS, factorial
-from trl_r1.verifiers.powers import power
-from trl_r1.verifiers.trigonometry import trigonometric
+from trl_r1.verifiers.answers.formula_commands import COMMANDS, factorial
+from trl_r1.verifiers.answers.powers import power
+from trl_r1.verifiers.answers.trigonometry import trigonometric
 
 
 MAX_DEPTH = 40

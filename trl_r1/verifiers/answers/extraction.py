@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from trl_r1.chat_template import ANSWER_OPEN, THINK_CLOSE, THINK_OPEN, Defect, ParsedCompletion, ThinkParser
-from trl_r1.verifiers.normalise import TEXT_COMMAND, list_connectives_as_commas
+from trl_r1.verifiers.answers.normalise import TEXT_COMMAND, list_connectives_as_commas
 
 
 MAX_ANSWER_CHARS = 400  # a longer answer is not one value, and computer algebra on it is not bounded

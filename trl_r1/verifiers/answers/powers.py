@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from fractions import Fraction
 
-from trl_r1.verifiers.exact import (
+from trl_r1.verifiers.answers.exact import (
     IMAGINARY,
     MAX_BITS,
     ONE,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from trl_r1.verifiers.exact import UndefinedError, UnreadableError, Value, from_rational
-from trl_r1.verifiers.formula_reader import Reader
+from trl_r1.verifiers.answers.exact import UndefinedError, UnreadableError, Value, from_rational
+from trl_r1.verifiers.answers.formula_reader import Reader
 
 
 _NAMES = r"sqrt|arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|sinh|cosh|tanh|ln|exp|pi"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from trl_r1.verifiers.equality import same_value
-from trl_r1.verifiers.exact import PI, TooLargeError, UndefinedError, UnreadableError, Value, from_rational
-from trl_r1.verifiers.formula import read_formula
-from trl_r1.verifiers.units import Unit
+from trl_r1.verifiers.answers.equality import same_value
+from trl_r1.verifiers.answers.exact import PI, TooLargeError, UndefinedError, UnreadableError, Value, from_rational
+from trl_r1.verifiers.answers.formula import read_formula
+from trl_r1.verifiers.answers.units import Unit
 
 
 RATIO = re.compile(r"[^:]+(?::[^:]+)+")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from trl_r1.verifiers.exact import ONE, PI, Value, content, from_generator, from_rational
-from trl_r1.verifiers.powers import is_usual_angle, sine_of_turns
+from trl_r1.verifiers.answers.exact import ONE, PI, Value, content, from_generator, from_rational
+from trl_r1.verifiers.answers.powers import is_usual_angle, sine_of_turns
 
 
 MAX_MULTIPLE = 6
@@ -19,7 +19,7 @@ def trigonometric(name: str, argument: Value) -> Value:
     Args:
         name (`str`):
             `"sin"`, `"cos"`, `"tan"`, `"cot"`, `"sec"` or `"csc"`; another function is left as it is.
-        argument ([`~trl_r1.verifiers.exact.Value`]):
+        argument ([`~trl_r1.verifiers.answers.exact.Value`]):
             The angle.
 
     Raises:

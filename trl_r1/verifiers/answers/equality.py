@@ -5,8 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from trl_r1.verifiers.exact import ONE, PI, Generator, Sum, TooLargeError, Value, add, multiply
-from trl_r1.verifiers.numeric import evaluate, numbers_differ
+from trl_r1.verifiers.answers.exact import ONE, PI, Generator, Sum, TooLargeError, Value, add, multiply
+from trl_r1.verifiers.answers.numeric import evaluate, numbers_differ
 
 
 MAX_SQUARED_COSINES = 4
