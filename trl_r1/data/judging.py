@@ -10,7 +10,7 @@ from trl_r1.chat_template import ParsedCompletion, prefill_of
 from trl_r1.generation import Completion
 from trl_r1.rewards.completions import parse_completions
 from trl_r1.verifiers import Judgement, Verdict, verify_math_batch
-from trl_r1.verifiers.extraction import gradable_answer
+from trl_r1.verifiers.answers.extraction import gradable_answer
 from trl_r1.verifiers.repair import verify_repair_batch
 from trl_r1.verifiers.repair_task import RepairTask
 from trl_r1.verifiers.verdict import VerifierName

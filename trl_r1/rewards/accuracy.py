@@ -8,7 +8,7 @@ from typing import Any
 from trl_r1.rewards.batches import report_faults
 from trl_r1.rewards.completions import Text, parse_completions
 from trl_r1.verifiers import Judgement, Verdict, check_golds, verification_counts, verify_math_batch
-from trl_r1.verifiers.extraction import gradable_answer
+from trl_r1.verifiers.answers.extraction import gradable_answer
 
 
 _STEPS = ("extraction", "normalised", "exact", "worker")

@@ -7,8 +7,8 @@ from typing import Any
 
 from trl_r1.rewards.batches import column_of, report_faults
 from trl_r1.rewards.completions import Text, parse_completions
+from trl_r1.verifiers.answers.extraction import gradable_answer
 from trl_r1.verifiers.choice import check_choice, verify_choice
-from trl_r1.verifiers.extraction import gradable_answer
 
 
 class ChoiceReward:
