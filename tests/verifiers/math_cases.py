@@ -850,6 +850,12 @@ SECOND = [
 
 # A third set, by someone who had not written the verifier and looked for what it pays.
 THIRD = [
+    (r"\mathrm{Co}", r"\boxed{\mathrm{CO}}", WRONG),  # cobalt, and carbon monoxide
+    (r"\emptyset", r"\boxed{\{\emptyset\}}", WRONG),
+    (r"\{\emptyset\}", r"\boxed{\emptyset}", WRONG),
+    (r"\{\emptyset\}", r"\boxed{\{\emptyset\}}", RIGHT),
+    (r"\{1\}", r"\boxed{\{\{1\}\}}", WRONG),
+    (r"\{\{1\}\}", r"\boxed{\{\{1\}\}}", RIGHT),
     ("5", r"\boxed{5\text{ million}}", WRONG),
     ("5", r"\boxed{5\text{ thousand}}", WRONG),
     ("5", r"\boxed{5\text{ dozen}}", WRONG),

@@ -30,8 +30,8 @@ def same_spelling(cleaned: str, cleaned_gold: str) -> bool:
     option = _OPTION_WITH_TEXT.fullmatch(cleaned_gold.replace('"', ""))
     if option and re.fullmatch("[A-J]", answer):
         return option.group(1) == answer
-    if len(gold) > 1 and (is_words(cleaned_gold) or is_words(cleaned)):
-        answer, gold = answer.casefold(), gold.casefold()
+    if (len(gold) > 2 or gold.casefold() == "no") and (is_words(cleaned_gold) or is_words(cleaned)):
+        answer, gold = answer.casefold(), gold.casefold()  # but `Co` is not `CO`
     return answer == gold or ("=" not in gold and _LEFT_HAND_SIDE.sub("", answer) == gold)
 
 

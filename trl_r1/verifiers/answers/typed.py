@@ -85,6 +85,8 @@ class Comparison:
             if isinstance(group, Group) and len(group.items) == 1 and not group.ordered:
                 if not isinstance(other, Group) and _is_fractional_part(group):
                     return False
+                if _holds_a_set(group) and not _holds_a_set(other):
+                    return False
                 return self._same(group.items[0], answer) if group is gold else self._same(gold, group.items[0])
         if isinstance(gold, Equation) or isinstance(answer, Equation):
             return self._equations(gold, answer)
@@ -296,6 +298,14 @@ class Comparison:
             if not self._within_answer:
                 self.golds.append(gold)
         return None
+
+
+def _holds_a_set(reading: Reading) -> bool:
+    r"""Whether it is a set of one set, as `\{\emptyset\}` is, which that set may not stand for."""
+    if not isinstance(reading, Group) or reading.kind != "set" or len(reading.items) != 1:
+        return False
+    (member,) = reading.items
+    return member.kind == "set" if isinstance(member, Group) else member == Leaf(r"\emptyset")
 
 
 def _is_fractional_part(group: Group) -> bool:
