@@ -221,6 +221,7 @@ def test_a_submission_stays_inside_its_block(judge, submission):
     "reply",
     [
         verdict("correct"),
+        verdict("Correct "),
         f"  {verdict('correct')}\n",
         f"```json\n{verdict('correct')}\n```",
         f"<think> {verdict('incorrect')} </think>\n{verdict('correct')}",

@@ -123,8 +123,8 @@ def read_verdict(reply: str) -> tuple[float, str]:
         found = json.loads(fenced.group(1) if fenced else text, object_pairs_hook=_unique_keys)
     except (json.JSONDecodeError, RecursionError):
         raise ValueError("no JSON verdict") from None
-    verdict = found.get("correctness") if isinstance(found, dict) else None
-    if not isinstance(verdict, str) or verdict not in VERDICTS:
+    verdict = str(found.get("correctness")).strip().lower() if isinstance(found, dict) else ""
+    if verdict not in VERDICTS:
         raise ValueError("no correctness in the verdict")
     return VERDICTS[verdict], str(found.get("analysis", ""))
 
