@@ -55,6 +55,10 @@ def test_the_corpus_is_large():
         (Want(like=1), 0.6, Problem.FALSE_POSITIVE),
         (Want(like=1), 0.4, Problem.FALSE_ALARM),
         (Want(like=1), 0.5, None),
+        (Want(like=1, within=0.2), 0.6, None),
+        (Want(unlike=1), 0.5, Problem.FALSE_POSITIVE),
+        (Want(unlike=1), 0.6, None),
+        (Want(unlike=1, within=0.2), 0.6, Problem.FALSE_POSITIVE),
     ],
 )
 def test_a_want_judges_a_score(want, score, problem):

@@ -1,12 +1,15 @@
 """Every reward of ours passes every case of its kind: nothing undeserved, and honest completions lose nothing."""
 
 import pytest
+from tiny_reward_model import reward_model
 
 from trl_r1.bench import KINDS, cases_of, run_bench
 from trl_r1.rewards import build_rewards, get_code_reward, get_repair_reward
 
 
+NEVER_PAID = ("contract", "repetition", "length", "overlong", "preference")  # at most 0, or nobody knows
 SHORT = {"cpu_seconds": 1.0, "wall_seconds": 4.0}
+ROUTES = {"reasoning": "accuracy_reward", "choice": "get_choice_reward", "helpful": None}
 OURS = {
     "accuracy": "accuracy_reward",
     "format": "format_reward",
@@ -19,13 +22,16 @@ OURS = {
     "instruction": "get_instruction_reward",
     "repetition": "get_repetition_reward",
     "length": "get_length_reward",
+    "overlong": {"get_soft_overlong_punishment": {"max_completion_len": 100, "soft_punish_cache": 20}},
+    "routed": {"get_routed_reward": {"routes": ROUTES}},
     "contract": "accuracy_reward",
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_ours_passes(kind):
-    report = run_bench(OURS[kind], kind, seconds=60)
+    ours = {"get_preference_reward": preference()} if kind == "preference" else OURS[kind]
+    report = run_bench(ours, kind, seconds=60)
     assert report.passed, report.to_text()
     ran = {result.case.name for result in report.results}
     assert {case.name for case in cases_of(kind)} == ran - together(ran) | set(report.left_out)
@@ -45,17 +51,39 @@ def test_partial_credit_is_no_false_positive():
     assert report.left_out == {"repair/visible_test_only": "it holds for partial_credit: false"}
 
 
+def preference(**parameters):
+    return {"model_name_or_path": reward_model(), **parameters}
+
+
+@pytest.mark.parametrize(("limit", "cache"), [(1000, 1), (512, 512), (64, 0)])
+def test_the_overlong_cases_go_by_the_limits_of_the_reward(limit, cache):
+    spec = {"get_soft_overlong_punishment": {"max_completion_len": limit, "soft_punish_cache": cache}}
+    report = run_bench(spec, isolation="thread")
+    assert report.passed, report.to_text()
+    assert report.kind == "overlong"
+
+
+def test_a_reward_model_that_reads_everything_in_the_last_steps():
+    spec = {"get_preference_reward": preference(reward_type="harmless", last_steps=5, batch_size=3)}
+    report = run_bench(spec, isolation="thread")
+    assert report.passed, report.to_text()
+    assert report.kind == "preference"
+    scores = {result.case.name: result.scores for result in report.results}
+    assert scores["preference/before_the_last_steps"] == (None,)
+    assert scores["preference/in_the_last_steps"] != (None,)
+
+
 def together(names):
     return {name for name in names if "/together:" in name}
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "contract"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("contract", "preference")])
 def test_a_reward_that_always_pays_fails(kind):
     report = run_bench(lambda completions, **kwargs: [1.0] * len(completions), kind, isolation="thread")
     assert report.counts["false positive"] > 5
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("contract", "repetition", "length")])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in NEVER_PAID])
 def test_a_reward_that_never_pays_fails(kind):
     report = run_bench(lambda completions, **kwargs: [0.0] * len(completions), kind, isolation="thread")
     assert report.counts["false alarm"] > 5

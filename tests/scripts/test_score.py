@@ -228,6 +228,14 @@ def test_the_bench_of_a_recipe_says_what_passed_and_what_failed(recipe, capsys, 
     assert "bench: 1 of 1 rewards failed" in shown
 
 
+def test_the_bench_of_a_reward_with_limits_goes_by_them(capsys):
+    overlong = "{get_soft_overlong_punishment: {max_completion_len: 4096, soft_punish_cache: 512}}"
+    assert main(["score", "--bench", "--all", "--reward", overlong]) == 0
+    shown = capsys.readouterr().out
+    assert "soft_overlong_punishment_reward (overlong): " in shown
+    assert "-0.00195" in shown  # 1 / 512
+
+
 def test_the_parts_of_a_routed_reward_are_benched_and_what_cannot_be_is_said(capsys):
     helpful = "{get_preference_reward: {model_name_or_path: x}}"
     routes = f"{{get_routed_reward: {{routes: {{maths: format_reward, other: {helpful}}}}}}}"

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from trl_r1.bench.case import Case, Row
 from trl_r1.bench.report import CaseResult, RowProblem
-from trl_r1.errors import R1Error
+from trl_r1.errors import R1Error, RewardFaultError
 from trl_r1.rewards.registry import RewardFunction
 
 
@@ -42,13 +42,19 @@ def judge(reward: RewardFunction, case: Case, form: Form, renamed: Mapping[str, 
         said[column] = [value if isinstance(value, str) else "" for value in values]  # it must pickle
 
     arguments = batch_of(case.rows, form, renamed) | {"log_extra": log_extra}
+    if case.progress is not None:
+        arguments["trainer_state"].global_step, arguments["trainer_state"].max_steps = case.progress
     before = _copy_of(arguments)
     begun = time.perf_counter()
     try:
         scores = _call(reward, arguments)
     except R1Error as error:  # the wrapper turns whatever a reward raises or returns into one
-        return CaseResult(case, None, fault=str(error).splitlines()[0], seconds=time.perf_counter() - begun)
+        as_wanted = case.refused and not isinstance(error, RewardFaultError)
+        fault = "" if as_wanted else str(error).splitlines()[0]
+        return CaseResult(case, None, fault=fault, seconds=time.perf_counter() - begun)
     seconds = time.perf_counter() - begun
+    if case.refused:
+        return CaseResult(case, tuple(scores), fault="it scored a batch that it must refuse", seconds=seconds)
     changed = any(arguments[name] != value for name, value in before.items())
     fault = "it changed its arguments, which other rewards share" if changed else ""
     problems = tuple(

@@ -36,10 +36,12 @@ class Want:
     Args:
         low, high (`float`, *optional*):
             Least and most it may be.
-        above, like (`int`, *optional*):
-            Number of the completion in the same batch that it must beat, or be worth as much as.
+        above, like, unlike (`int`, *optional*):
+            Number of the completion in the same batch that it must beat, be worth as much as, or not as much as.
         none (`bool` or `None`, *optional*, defaults to `False`):
             Whether it must be `None` (cannot be judged); `None` where either will do.
+        within (`float`, *optional*, defaults to `1e-6`):
+            How far apart two scores may be and still be the same.
 
     Example:
 
@@ -54,6 +56,8 @@ class Want:
     above: int | None = None
     like: int | None = None
     none: bool | None = False
+    unlike: int | None = None
+    within: float = TOLERANCE
 
     def problem(self, score: float | None, scores: Sequence[float | None]) -> Problem | None:
         """What is wrong with a score, given those of its whole batch; `None` when nothing is."""
@@ -63,19 +67,20 @@ class Want:
             return Problem.GUESSED
         low, high = self.low, self.high
         if self.above is not None and (other := scores[self.above]) is not None:
-            low = max(low, other + 2 * TOLERANCE)
+            low = max(low, other + 2 * self.within)
         if self.like is not None and (other := scores[self.like]) is not None:
             low, high = other, other
-        if score > high + TOLERANCE:
+        unlike = None if self.unlike is None else scores[self.unlike]
+        if score > high + self.within or (unlike is not None and abs(score - unlike) <= self.within):
             return Problem.FALSE_POSITIVE
-        return Problem.FALSE_ALARM if score < low - TOLERANCE else None
+        return Problem.FALSE_ALARM if score < low - self.within else None
 
     def rescaled(self, wrong: float, right: float) -> Want:
         """The same want on another scale: 0 becomes `wrong`, 1 becomes `right`."""
         low, high = (
             wrong + bound * (right - wrong) if math.isfinite(bound) else bound for bound in (self.low, self.high)
         )
-        return Want(low, high, self.above, self.like, self.none)
+        return replace(self, low=low, high=high)
 
     def __str__(self) -> str:
         if self.none:
@@ -84,6 +89,8 @@ class Want:
             return f"more than #{self.above}"
         if self.like is not None:
             return f"as much as #{self.like}"
+        if self.unlike is not None:
+            return f"not as much as #{self.unlike}"
         if self.low == self.high:
             return f"{self.low:g}"
         if math.isfinite(self.low) and math.isfinite(self.high):
@@ -150,6 +157,10 @@ class Case:
             Whether it is a completion that deserves what it gets, rather than a trick.
         holds_for (`Mapping[str, Any]`, *optional*):
             Parameters a reward must have for the case to hold; one it lacks counts as `False`.
+        refused (`bool`, *optional*, defaults to `False`):
+            Whether the reward must refuse the whole batch, with a [`~trl_r1.RewardError`] that is no fault of it.
+        progress (`tuple[int, int]`, *optional*):
+            Optimiser step and number of steps that the trainer state tells; by default no training.
     """
 
     name: str
@@ -157,6 +168,8 @@ class Case:
     why: str
     honest: bool = False
     holds_for: Mapping[str, Any] = field(default_factory=dict)
+    refused: bool = False
+    progress: tuple[int, int] | None = None
 
     @property
     def column_names(self) -> frozenset[str]:

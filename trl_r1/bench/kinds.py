@@ -22,6 +22,9 @@ KINDS: Final[dict[str, str]] = {
     "instruction": "share of the row's instructions on the form that the answer follows",
     "repetition": "0, or less for a completion that goes round in circles",
     "length": "more for the shorter of a group's right answers, never a bonus for a wrong one",
+    "overlong": "0 within the limit, falling to -1 by tokens in the stretch before it (DAPO, eq. 13)",
+    "preference": "what a reward model prefers: relations of scores only, whatever the model",
+    "routed": "what the reward of the row's type pays: accuracy for reasoning, options for choice, None for helpful",
     "contract": "anything, but always one finite number or None a completion, in time (for rewards of your own)",
 }
 _KIND_OF: Final[dict[str, str]] = {
@@ -40,6 +43,7 @@ _KIND_OF: Final[dict[str, str]] = {
     "repetition_penalty_reward": "repetition",
     "length_reward": "length",
     "cosine_scaled_reward": "length",
+    "soft_overlong_punishment_reward": "overlong",
 }
 
 
@@ -58,21 +62,26 @@ def kind_of(reward: Any) -> str:
     return _KIND_OF.get(getattr(reward, "__name__", ""), "contract")
 
 
-def cases_of(kind: str) -> list[Case]:
+def cases_of(kind: str, reward: Any = None) -> list[Case]:
     """
     The cases for a kind of reward.
 
     Args:
         kind (`str`):
             One of `KINDS`.
+        reward (`Callable`, *optional*):
+            A reward whose parameters some cases go by, such as its limits on length.
 
     Raises:
         [`R1Error`]: when there is no such kind.
     """
     if kind not in KINDS:
         raise R1Error(f"kind: {kind!r} is unknown; use one of {', '.join(KINDS)}")
-    cases: list[Case] = importlib.import_module(f"trl_r1.bench.cases.{kind}").CASES
-    return list(cases)
+    module = importlib.import_module(f"trl_r1.bench.cases.{kind}")
+    made: list[Case] = (
+        module.cases_for(getattr(reward, "function", reward)) if hasattr(module, "cases_for") else module.CASES
+    )
+    return list(made)
 
 
 def why_unfit(case: Case, reward: Any) -> str | None:

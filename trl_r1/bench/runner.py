@@ -73,11 +73,11 @@ def run_bench(
     """
     built = reward if isinstance(reward, CheckedReward | AsyncCheckedReward) else build_reward(reward)
     kind = kind or kind_of(built)
-    wanted, left_out = _select(cases_of(kind) if cases is None else list(cases), built, set(without))
+    wanted, left_out = _select(cases_of(kind, built) if cases is None else list(cases), built, set(without))
     if not wanted:
         return BenchReport(built.name, kind, (), left_out)
     scaled = [_rescale(case, wrong, right) for case in wanted]
-    plain = next(case for case in cases_of(kind) if case.honest and not case.has_messages)
+    plain = next(case for case in cases_of(kind, built) if case.honest and not case.has_messages)
     bench = _Bench(built, plain, dict(columns or {}), seconds, isolation or default_isolation())
     results = bench.run(scaled)
     return BenchReport(built.name, kind, tuple(results), left_out | bench.left_out)
@@ -107,7 +107,11 @@ class _Bench:
         fit = [case for case in cases if not case.has_messages or "messages" in forms]
         self.left_out |= {case.name: "the reward takes no messages" for case in cases if case not in fit}
         results = self._judge_all(fit, form, self.seconds)
-        quick = [result for result in results if result.scores is not None and result.seconds < TOGETHER_SECONDS]
+        quick = [
+            result
+            for result in results
+            if result.scores is not None and result.seconds < TOGETHER_SECONDS and result.case.progress is None
+        ]
         together = [_together(group) for group in _by_columns(quick)]
         return results + self._judge_all(together, form, self.seconds + 2 * sum(result.seconds for result in quick))
 
@@ -160,13 +164,17 @@ def _by_columns(results: Sequence[CaseResult]) -> list[list[CaseResult]]:
     return [group[::2] + group[1::2][::-1] for group in groups.values() if len(group) > 1]
 
 
+def _near(score: float, within: float) -> Want:
+    return Want(score - TOLERANCE, score + TOLERANCE, within=within)
+
+
 def _together(results: Sequence[CaseResult]) -> Case:
     """One batch of many cases, each completion of which must get what it got alone."""
     kind = results[0].case.name.split("/")[0]
     rows: list[Row] = []
     for number, result in enumerate(results):
         for row, score in zip(result.case.rows, result.scores or (), strict=True):
-            same = Want(none=True) if score is None else Want(score - TOLERANCE, score + TOLERANCE)
+            same = Want(none=True) if score is None else _near(score, row.want.within)
             # Another prompt for each case: neighbours with one prompt would be one group.
             rows.append(dataclasses.replace(row, want=same, prompt=f"{row.prompt} ({number})"))
     columns = "_".join(sorted(results[0].case.column_names)) or "no_columns"

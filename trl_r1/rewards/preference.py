@@ -30,6 +30,7 @@ class PreferenceReward:
     """
 
     loads_model = True  # not to be called just to see whether it works
+    bench_kind = "preference"
 
     def __init__(
         self,

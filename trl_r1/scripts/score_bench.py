@@ -22,7 +22,7 @@ def bench_rewards(
         specs (`Sequence[Any]`):
             Rewards as in `reward_funcs`; without any, all of ours that need no parameters.
         kind (`str`, *optional*):
-            Their kind; by default what is known of each.
+            Their kind; by default what is known of each, and those that ask a model are left out.
         without (`Sequence[str]`, *optional*):
             Cases to leave out, where a reward is meant to differ.
         all_cases (`bool`, *optional*, defaults to `False`):
@@ -39,16 +39,16 @@ def bench_rewards(
     from trl_r1.bench import cases_of, kind_of, run_bench
 
     console = Console(emoji=False)
-    benched, skipped = _choose(specs)
+    benched, skipped = _choose(specs, with_models=kind is not None)
     if not benched:
         raise R1Error("score: none of the rewards can be benched: " + "; ".join(skipped))
     kinds = [kind or kind_of(reward) for reward in benched]
-    known = {case.name for name in set(kinds) for case in cases_of(name)}
+    known = {case.name for reward, name in zip(benched, kinds, strict=True) for case in cases_of(name, reward)}
     if unknown := sorted(set(without) - known):
         raise R1Error(f"without: there is no case {unknown[0]!r} for these rewards; --all shows their names")
     failed = 0
     for reward, name in zip(benched, kinds, strict=True):
-        own = [case.name for case in cases_of(name) if case.name in without]
+        own = [case.name for case in cases_of(name, reward) if case.name in without]
         with console.status(f"{reward.name} ..."):
             report = run_bench(reward, name, without=own)
         if not report.results:
@@ -66,16 +66,17 @@ def bench_rewards(
     return 1 if failed else 0
 
 
-def _choose(specs: Sequence[Any]) -> tuple[list[RewardFunction], list[str]]:
+def _choose(specs: Sequence[Any], with_models: bool) -> tuple[list[RewardFunction], list[str]]:
     """Rewards to bench, and the others with the reason."""
+    from trl_r1.bench import kind_of
     from trl_r1.rewards import build_rewards
 
     rewards, skipped = (build_rewards(specs), []) if specs else _ours()
     benched: list[RewardFunction] = []
     for reward in rewards:
         for part in getattr(reward.function, "parts", None) or [reward]:  # those a routed reward routes to
-            if part.loads_model:
-                skipped.append(f"{part.name}: it asks a model")
+            if part.loads_model and not with_models:
+                skipped.append(f"{part.name}: it asks a model (--kind {kind_of(part)} benches it all the same)")
             else:
                 benched.append(part)
     return benched, skipped
