@@ -1,6 +1,7 @@
 """The bench catches every mutant of our rewards, by the cases that are about its defect; the real rewards pass all."""
 
 import form_mutants  # noqa: F401  (registers its mutants)
+import judge_mutants  # noqa: F401
 import model_mutants  # noqa: F401
 import program_mutants  # noqa: F401
 import puzzle_mutants  # noqa: F401

@@ -1,9 +1,10 @@
 """Every reward of ours passes every case of its kind: nothing undeserved, and honest completions lose nothing."""
 
 import pytest
+from scripted_judge import judge_options
 from tiny_reward_model import reward_model
 
-from trl_r1.bench import KINDS, cases_of, run_bench
+from trl_r1.bench import KINDS, cases_of, kind_of, run_bench
 from trl_r1.rewards import build_rewards, get_code_reward, get_repair_reward
 
 
@@ -23,6 +24,8 @@ OURS = {
     "repetition": "get_repetition_reward",
     "length": "get_length_reward",
     "overlong": {"get_soft_overlong_punishment": {"max_completion_len": 100, "soft_punish_cache": 20}},
+    "preference": lambda: {"get_preference_reward": preference()},
+    "judge": lambda: {"get_judge_reward": judge_options()},
     "routed": {"get_routed_reward": {"routes": ROUTES}},
     "contract": "accuracy_reward",
 }
@@ -30,8 +33,7 @@ OURS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_ours_passes(kind):
-    ours = {"get_preference_reward": preference()} if kind == "preference" else OURS[kind]
-    report = run_bench(ours, kind, seconds=60)
+    report = run_bench(OURS[kind]() if kind in ("judge", "preference") else OURS[kind], kind, seconds=60)
     assert report.passed, report.to_text()
     ran = {result.case.name for result in report.results}
     assert {case.name for case in cases_of(kind)} == ran - together(ran) | set(report.left_out)
@@ -71,6 +73,14 @@ def test_a_reward_model_that_reads_everything_in_the_last_steps():
     scores = {result.case.name: result.scores for result in report.results}
     assert scores["preference/before_the_last_steps"] == (None,)
     assert scores["preference/in_the_last_steps"] != (None,)
+
+
+def test_a_real_judge_is_not_asked_to_follow_the_script():
+    real = build_rewards([{"get_judge_reward": judge_options() | {"model": "other"}}])[0]
+    assert kind_of(real) == "judge"
+    left_out = {case.name for case in cases_of("judge")} - {case.name for case in cases_of("judge", real)}
+    assert {"judge/status_500", "judge/quoted_first", "judge/status_401"} < left_out
+    assert "judge/closing_mark" not in left_out
 
 
 def together(names):

@@ -24,6 +24,7 @@ KINDS: Final[dict[str, str]] = {
     "length": "more for the shorter of a group's right answers, never a bonus for a wrong one",
     "overlong": "0 within the limit, falling to -1 by tokens in the stretch before it (DAPO, eq. 13)",
     "preference": "what a reward model prefers: relations of scores only, whatever the model",
+    "judge": "1 or 0 as a judge says, None where it says nothing, and never what the submission says",
     "routed": "what the reward of the row's type pays: accuracy for reasoning, options for choice, None for helpful",
     "contract": "anything, but always one finite number or None a completion, in time (for rewards of your own)",
 }

@@ -46,6 +46,7 @@ class JudgeReward:
     """
 
     loads_model = True  # asks a model: not to be called just to see whether it works
+    bench_kind = "judge"
 
     def __init__(
         self, endpoint: Endpoint, reference_column: str = "solution", instructions: str = INSTRUCTIONS
