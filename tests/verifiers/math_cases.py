@@ -850,6 +850,9 @@ SECOND = [
 
 # A third set, by someone who had not written the verifier and looked for what it pays.
 THIRD = [
+    (r"\text{pOH}=7", r"\boxed{\text{pH}=7}", WRONG),
+    ("A=5", r"\boxed{\text{Area}=5}", RIGHT),
+    ("1,2", r"\boxed{a=1,b=2}", RIGHT),
     (r"\mathrm{Co}", r"\boxed{\mathrm{CO}}", WRONG),  # cobalt, and carbon monoxide
     (r"\emptyset", r"\boxed{\{\emptyset\}}", WRONG),
     (r"\{\emptyset\}", r"\boxed{\emptyset}", WRONG),

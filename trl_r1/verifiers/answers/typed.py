@@ -167,7 +167,7 @@ class Comparison:
         names = gold.members[0], answer.members[0]
         (gold_value,), (value,) = leaves(gold), leaves(answer)
         if all(is_name(name) for name in names):
-            if plain(names[0]) != plain(names[1]) and not (names[0].startswith('"') or names[1].startswith('"')):
+            if plain(names[0]) != plain(names[1]) and names[0].startswith('"') == names[1].startswith('"'):
                 return False if is_number(gold_value) else self._same_curve(gold, answer)
             beside = [member for member in answer.members[1:-1] if not is_name(member)]
             return _all(
