@@ -3,9 +3,9 @@
     python tests/benchmarks/math_pairs.py [--pairs 2000] [--seed 0]
 
 Numbers, polynomials, intervals, tuples and sets are drawn at random and written as SymPy writes LaTeX, in a style
-drawn at random: expanded, factored, over one denominator, with other signs for products and fractions. Half of the pairs
-are two styles of one value; the others are two values that are near each other, or the same by chance. SymPy and the way
-each pair is made know the truth. Prints what was paid and should not have been, and the other way round.
+drawn at random: expanded, factored, over one denominator, with other signs for products and fractions. Half of the
+pairs are two styles of one value; the others are two values that are near each other, or the same by chance. SymPy
+and the way each pair is made know the truth. Prints what was paid and should not have been, and the other way round.
 """
 
 import argparse
