@@ -4,7 +4,8 @@ import pickle
 
 import pytest
 import torch
-from transformers import Qwen3Config, Qwen3ForSequenceClassification, TrainerState
+from random_reward_model import save_reward_model
+from transformers import Qwen3ForSequenceClassification, TrainerState
 
 from trl_r1.errors import RewardError
 from trl_r1.rewards import get_preference_reward
@@ -13,22 +14,7 @@ from trl_r1.rewards import get_preference_reward
 @pytest.fixture(scope="module")
 def reward_model(tokenizer, tmp_path_factory):
     """Folder of a random reward model."""
-    torch.manual_seed(0)
-    config = Qwen3Config(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        initializer_range=0.5,
-        num_labels=1,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    folder = tmp_path_factory.mktemp("reward_model")
-    Qwen3ForSequenceClassification(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
+    return save_reward_model(tokenizer, tmp_path_factory.mktemp("reward_model"))
 
 
 PROMPTS = ["hello friend ?", "what is a ?", "hello ?"]

@@ -56,6 +56,16 @@ class TestValues:
         broken = {**TASK, "tests": []}
         assert reward([RIGHT, RIGHT], repair_task=[broken, broken]) == [None, None]
 
+    def test_a_task_that_cannot_be_read_is_reported(self):
+        faults = []
+        reward = get_repair_reward(check_tasks=False)
+        assert score([RIGHT], reward, {"files": []}, log_fault=lambda row, reason: faults.append((row, reason))) == [
+            None
+        ]
+        [(row, reason)] = faults
+        assert row == 0
+        assert reason.startswith("repair task:")
+
     def test_rows_as_arrow_gives_them_back(self):
         rows = Dataset.from_list([{"repair_task": TASK}, {"repair_task": None}])
         tasks = list(rows["repair_task"])

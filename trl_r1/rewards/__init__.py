@@ -4,9 +4,9 @@ from trl_r1.rewards.accuracy import accuracy_reward
 from trl_r1.rewards.checked import AsyncCheckedReward, CheckedReward
 from trl_r1.rewards.choice import ChoiceReward, get_choice_reward
 from trl_r1.rewards.code import CodeReward, get_code_reward
+from trl_r1.rewards.error_budget import ErrorBudget
 from trl_r1.rewards.format import format_reward
 from trl_r1.rewards.instructions import InstructionReward, get_instruction_reward
-from trl_r1.rewards.isolation import ErrorBudget
 from trl_r1.rewards.json_schema import JsonSchemaReward, get_json_schema_reward
 from trl_r1.rewards.judge import JudgeReward, get_judge_reward
 from trl_r1.rewards.language import LanguageConsistencyReward, get_language_consistency_reward

@@ -17,7 +17,7 @@ from typing import Any
 from trl_r1.chat_template import join_response
 from trl_r1.errors import R1Error, RewardError, RewardFaultError
 from trl_r1.rewards.batches import BatchLogs
-from trl_r1.rewards.isolation import Attempt, ErrorBudget, fault_of
+from trl_r1.rewards.error_budget import Attempt, ErrorBudget, fault_of
 
 
 PROBE_COMPLETIONS = 2

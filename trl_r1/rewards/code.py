@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from trl_r1.errors import RewardError
 from trl_r1.rewards.batches import report_faults
 from trl_r1.rewards.completions import Text, parse_completions
+from trl_r1.rewards.sandboxed import is_missing, read_sandbox_settings
 from trl_r1.verifiers.code import BATCH_DEADLINE_SECONDS, CodeJudgement, check_sandbox, verify_code_batch
 from trl_r1.verifiers.code_tests import check_code_tests
 from trl_r1.verifiers.sandbox import Isolation, Limits
@@ -30,15 +31,9 @@ class CodeReward:
         tolerance: float | None = None,
         deadline: float = BATCH_DEADLINE_SECONDS,
     ) -> None:
-        if isolation not in get_args(Isolation):
-            raise RewardError(f"isolation: {isolation!r} is unknown; use one of {', '.join(get_args(Isolation))}")
-        try:
-            self.limits = limits if isinstance(limits, Limits) else Limits(**(limits or {}))  # type: ignore[arg-type]
-        except TypeError as error:
-            raise RewardError(f"limits: {limits!r} does not fit; give some of {list(Limits.__slots__)}") from error
+        self.isolation, self.limits = read_sandbox_settings(isolation, limits)
         self.tests_column = tests_column
         self.partial_credit = partial_credit
-        self.isolation = isolation
         self.tolerance = tolerance
         self.deadline = deadline
         self.__name__ = "code_reward"
@@ -93,7 +88,7 @@ class CodeReward:
             tests = list(columns[self.tests_column])
         else:
             tests = [{name: columns[name][index] for name in names} for index in range(rows)]
-        return [None if _is_empty(row) else row for row in tests]
+        return [None if is_missing(row, beside=["prompt"]) else row for row in tests]
 
 
 def get_code_reward(
@@ -143,13 +138,6 @@ def get_code_reward(
     ```
     """
     return CodeReward(tests_column, partial_credit, isolation, limits, tolerance, deadline)
-
-
-def _is_empty(tests: Any) -> bool:
-    """Whether a row has no tests. Arrow turns a missing mapping into one whose values are all `None`."""
-    if isinstance(tests, Mapping):
-        return all(value is None for key, value in tests.items() if key != "prompt")
-    return tests is None
 
 
 def _log_counts(log_metric: Callable[[str, float], None], judgements: Sequence[CodeJudgement]) -> None:

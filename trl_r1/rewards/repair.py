@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from trl_r1.errors import DataError, RewardError
 from trl_r1.rewards.batches import report_faults
 from trl_r1.rewards.completions import Text, parse_completions
+from trl_r1.rewards.sandboxed import is_missing, read_sandbox_settings
 from trl_r1.verifiers.code import BATCH_DEADLINE_SECONDS, check_sandbox
 from trl_r1.verifiers.repair import RepairJudgement, check_tasks, verify_repair_batch
 from trl_r1.verifiers.repair_task import RepairTask
@@ -33,15 +33,9 @@ class RepairReward:
         check_tasks: bool = True,
         deadline: float = BATCH_DEADLINE_SECONDS,
     ) -> None:
-        if isolation not in get_args(Isolation):
-            raise RewardError(f"isolation: {isolation!r} is unknown; use one of {', '.join(get_args(Isolation))}")
-        try:
-            self.limits = limits if isinstance(limits, Limits) else Limits(**(limits or {}))  # type: ignore[arg-type]
-        except TypeError as error:
-            raise RewardError(f"limits: {limits!r} does not fit; give some of {list(Limits.__slots__)}") from error
+        self.isolation, self.limits = read_sandbox_settings(isolation, limits)
         self.task_column = task_column
         self.partial_credit = partial_credit
-        self.isolation: Isolation = isolation
         self.check_tasks = check_tasks
         self.deadline = deadline
         self.__name__ = "repair_reward"
@@ -60,7 +54,7 @@ class RepairReward:
         if self.task_column not in columns:
             raise RewardError(f"repair_reward: the rows have no column {self.task_column!r}; name it with task_column")
         parsed = parse_completions(completions, prompt_tail, response_format)
-        tasks = _read_tasks(columns[self.task_column])
+        tasks = _read_tasks(columns[self.task_column], columns.get("log_fault"))
         judged = verify_repair_batch(
             [(parsed[index].answer or "", task) for index, task in tasks.items()],
             isolation=self.isolation,
@@ -87,7 +81,7 @@ class RepairReward:
         problems: list[str | None] = [None] * len(rows)
         tasks: dict[int, RepairTask] = {}
         for index, row in enumerate(rows):
-            if _is_empty(row.get(self.task_column)):
+            if is_missing(row.get(self.task_column)):
                 continue
             try:
                 tasks[index] = RepairTask.from_row(row[self.task_column])
@@ -95,7 +89,8 @@ class RepairReward:
                 problems[index] = str(error)
         if self.check_tasks:
             found = check_tasks(list(tasks.values()), isolation=self.isolation, limits=self.limits)
-            problems = [dict(zip(tasks, found, strict=True)).get(i, known) for i, known in enumerate(problems)]
+            for index, problem in zip(tasks, found, strict=True):
+                problems[index] = problem
         return problems
 
     def check_row(self, row: Mapping[str, Any]) -> str | None:
@@ -160,24 +155,21 @@ def get_repair_reward(
     return RepairReward(task_column, partial_credit, isolation, limits, check_tasks, deadline)
 
 
-def _read_tasks(rows: Sequence[Any]) -> dict[int, RepairTask]:
-    """Tasks by row. Those that cannot be read were to be dropped when the data was loaded; they are left out."""
+def _read_tasks(rows: Sequence[Any], log_fault: Callable[[int, str], None] | None) -> dict[int, RepairTask]:
+    """Tasks by row, without those that cannot be read, which loading the data would have dropped."""
     tasks: dict[int, RepairTask] = {}
     for index, row in enumerate(rows):
-        if _is_empty(row):
+        if is_missing(row):
             continue
-        if index > 0 and row == rows[index - 1]:  # a group shares its task
-            if index - 1 in tasks:
-                tasks[index] = tasks[index - 1]
+        if index - 1 in tasks and row == rows[index - 1]:  # a group shares its task
+            tasks[index] = tasks[index - 1]
             continue
-        with contextlib.suppress(DataError):
+        try:
             tasks[index] = RepairTask.from_row(row)
+        except DataError as error:
+            if log_fault is not None:
+                log_fault(index, str(error))
     return tasks
-
-
-def _is_empty(row: Any) -> bool:
-    """Whether a row has no task. Arrow turns a missing struct into one whose values are all `None`."""
-    return all(value is None for value in row.values()) if isinstance(row, Mapping) else row is None
 
 
 def _log(

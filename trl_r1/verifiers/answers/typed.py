@@ -7,7 +7,7 @@ what may stand beside an equals sign, [`Comparison._groups`] for order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 
 from trl_r1.verifiers.answers.algebra import DERIVATIVE, can_be_compared
@@ -46,6 +46,7 @@ from trl_r1.verifiers.answers.readings import (
     leaves,
     readings,
 )
+from trl_r1.verifiers.answers.three_valued import all_of, any_of, matched
 from trl_r1.verifiers.answers.units import split_unit
 
 
@@ -76,7 +77,9 @@ class Comparison:
 
     def equal(self, cleaned_gold: str, cleaned_answer: str) -> bool | None:
         """Whether two cleaned answers are equal; `None` when that depends on what is `pending`."""
-        return _any(self._same(gold, answer) for gold in readings(cleaned_gold) for answer in readings(cleaned_answer))
+        return any_of(
+            self._same(gold, answer) for gold in readings(cleaned_gold) for answer in readings(cleaned_answer)
+        )
 
     def _same(self, gold: Reading, answer: Reading) -> bool | None:
         if gold == answer and not isinstance(gold, Equation):
@@ -115,7 +118,7 @@ class Comparison:
                     return False
             elif not _names_in_order(gold, answer):
                 return False
-            return _all(self._same(*pair) for pair in zip(gold.items, answer.items, strict=True))
+            return all_of(self._same(*pair) for pair in zip(gold.items, answer.items, strict=True))
         if not gold.items or len(gold.items) > MAX_UNORDERED:
             return gold == answer
         return self._in_any_order(gold, answer)
@@ -125,15 +128,15 @@ class Comparison:
         if len({_name_of(item) for item in gold.items}) > 1 and not all(_name_of(item) for item in answer.items):
             return False  # `x=1, y=2`: an answer of two numbers does not say which is which
         table = [[self._same(left, right) for right in answer.items] for left in gold.items]
-        if _matched([[cell is True for cell in row] for row in table]):
+        if matched([[cell is True for cell in row] for row in table]):
             return True
-        return None if _matched([[cell is not False for cell in row] for row in table]) else False
+        return None if matched([[cell is not False for cell in row] for row in table]) else False
 
     def _matrices(self, gold: Matrix, answer: Matrix) -> bool | None:
         if [len(row) for row in gold.rows] != [len(row) for row in answer.rows]:
             return False
         cells = zip(leaves(gold), leaves(answer), strict=True)
-        return _all(self._values(*pair) for pair in cells)
+        return all_of(self._values(*pair) for pair in cells)
 
     def _vectors(self, gold: Reading, answer: Reading) -> bool | None:
         """A matrix of one row or column beside a tuple."""
@@ -144,7 +147,7 @@ class Comparison:
         texts = leaves(gold), leaves(answer)
         if not thin or group.kind != "()" or len(texts[0]) != len(texts[1]):
             return False
-        return _all(self._values(*pair) for pair in zip(*texts, strict=True))
+        return all_of(self._values(*pair) for pair in zip(*texts, strict=True))
 
     def _equations(self, gold: Reading, answer: Reading) -> bool | None:
         """
@@ -161,7 +164,7 @@ class Comparison:
             return False
         beside = [member for member in equation.members if member != value and not is_name(member)]
         found = [self._same(*((read, other) if equation is gold else (other, read))) for read in readings(value)]
-        return _all([_any(found), *(self._holds(value, member) for member in beside)])
+        return all_of([any_of(found), *(self._holds(value, member) for member in beside)])
 
     def _two_equations(self, gold: Equation, answer: Equation) -> bool | None:
         names = gold.members[0], answer.members[0]
@@ -170,9 +173,9 @@ class Comparison:
             if plain(names[0]) != plain(names[1]) and names[0].startswith('"') == names[1].startswith('"'):
                 return False if is_number(gold_value) else self._same_curve(gold, answer)
             beside = [member for member in answer.members[1:-1] if not is_name(member)]
-            return _all(
+            return all_of(
                 [
-                    _any(self._same(left, right) for left in readings(gold_value) for right in readings(value)),
+                    any_of(self._same(left, right) for left in readings(gold_value) for right in readings(value)),
                     *(self._holds(value, member) for member in beside),
                 ]
             )
@@ -263,7 +266,7 @@ class Comparison:
         hundredth = from_rational(Fraction(1, 100))
         whole = from_rational(1)
         if gold_is_percent:
-            return _any([self._numbers(gold, answer), same_scaled(gold, hundredth, answer, whole)])
+            return any_of([self._numbers(gold, answer), same_scaled(gold, hundredth, answer, whole)])
         try:
             number = read_formula(gold).value.rational
         except (TooLargeError, UndefinedError, UnreadableError):
@@ -326,39 +329,3 @@ def _names_in_order(*groups: Group) -> bool:
     """Whether `x=1, y=2` beside a tuple names its parts in alphabetical order."""
     names = [[name for item in group.items if (name := _name_of(item))] for group in groups]
     return all(found == sorted(found) for found in names)
-
-
-def _matched(table: list[list[bool]]) -> bool:
-    """Whether each row can have a column of its own that is true (augmenting paths)."""
-    owner: dict[int, int] = {}
-
-    def place(row: int, seen: set[int]) -> bool:
-        for column, allowed in enumerate(table[row]):
-            if allowed and column not in seen:
-                seen.add(column)
-                if column not in owner or place(owner[column], seen):
-                    owner[column] = row
-                    return True
-        return False
-
-    return all(place(row, set()) for row in range(len(table)))
-
-
-def _all(found: Iterable[bool | None]) -> bool | None:
-    """Three-valued `all`."""
-    unknown = False
-    for each in found:
-        if each is False:
-            return False
-        unknown = unknown or each is None
-    return None if unknown else True
-
-
-def _any(found: Iterable[bool | None]) -> bool | None:
-    """Three-valued `any`."""
-    unknown = False
-    for each in found:
-        if each is True:
-            return True
-        unknown = unknown or each is None
-    return None if unknown else False

@@ -7,7 +7,7 @@ import pytest
 
 from trl_r1.errors import RewardError, RewardFaultError
 from trl_r1.rewards import build_rewards, ensure_checked
-from trl_r1.rewards.isolation import MIN_ROWS
+from trl_r1.rewards.error_budget import MIN_ROWS
 
 
 PROMPTS = ["p", "p", "q", "q", "r", "r"]
@@ -76,7 +76,7 @@ def test_an_error_costs_its_group_only(function, tmp_path):
     assert [(line["prompt"], line["completion"]) for line in shown] == [("q", "3"), ("q", "boom")]
     assert shown[0]["reward"] == function.__name__
     assert "ValueError" in shown[0]["reason"]
-    assert "test_isolation.py, line" in shown[0]["reason"]
+    assert "test_error_budget.py, line" in shown[0]["reason"]
 
 
 def test_logs_of_the_parts_are_one_batch_and_of_the_failed_call_none(tmp_path):
