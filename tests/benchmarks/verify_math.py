@@ -1,11 +1,13 @@
 """How fast is the maths verifier beside `trl.rewards.accuracy_reward`, on the same completions?
 
-    python tests/benchmarks/verify_math.py [--rounds 7] [--seed 0]
+    python tests/benchmarks/verify_math.py [--rounds 7] [--seed 0] [--hyperbolic]
 
 512 completions of about 500 tokens, a third of whose answers need more than a comparison of numbers (radicals,
 polynomials, rational functions, sets, intervals, trigonometry, logarithms), all distinct, three in four right. Rounds
 are paired: each draws new completions and times both verifiers on them, which goes first taking turns. Libraries
 are loaded and workers started before; the verification cache is emptied before each round, and no answer comes twice.
+
+`--hyperbolic` puts identities that only the worker can decide in place of the logarithms: the ratio follows the mix.
 """
 
 import argparse
@@ -29,6 +31,8 @@ def main() -> None:
     """Time both and print a table."""
     options = _options()
     draw = random.Random(options.seed)
+    if options.hyperbolic:
+        HARD[HARD.index(logarithm)] = hyperbolic
     seen: set[str] = set()
     warm_up = _batch(draw, seen)  # a whole one: with fewer, some rounds paid for starting a worker
     _time_ours(warm_up)
@@ -53,6 +57,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--hyperbolic", action="store_true", help="one kind is for the worker alone")
     return parser.parse_args()
 
 
@@ -191,6 +196,12 @@ def angle_sum(draw):
 def logarithm(draw):
     a, b = draw.randint(2, 500), draw.randint(2, 500)
     return rf"\log {a * b}", rf"\log {a}+\log {b}", rf"\log {a}+\log {b + 1}"
+
+
+def hyperbolic(draw):
+    factor, shift = draw.randint(2, 99), draw.randint(2, 99)
+    gold = rf"{factor}\sinh(2x)+{shift}"
+    return gold, rf"{2 * factor}\sinh(x)\cosh(x)+{shift}", rf"{2 * factor}\sinh(x)\cosh(x)+{shift + 1}"
 
 
 def inverse(draw):
