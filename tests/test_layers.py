@@ -15,6 +15,7 @@ TIERS = [
     {"rewards"},
     {"bench"},
     {"presets", "script_arguments"},
+    {"grpo_checks"},
     {"configs"},
     {"recipe"},
     {"generation"},

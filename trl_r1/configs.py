@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from trl import GRPOConfig
 
 from trl_r1.errors import RecipeError
+from trl_r1.grpo_checks import CHOICES, grpo_problems
 from trl_r1.presets import CONVENIENCES, PRESETS, apply_preset, derive_batch, nearest
 from trl_r1.script_arguments import (
     EvaluationArguments,
@@ -37,17 +37,6 @@ __all__ = [
     "grpo_problems",
 ]
 
-# Values TRL's documentation of `GRPOConfig` allows; TRL itself looks at most of them after the first generation only.
-CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "loss_type": ("grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo", "vespo"),
-    "scale_rewards": ("group", "batch", "none"),
-    "importance_sampling_level": ("token", "sequence"),
-    "multi_objective_aggregation": ("sum_then_normalize", "normalize_then_sum"),
-    "vllm_mode": ("server", "colocate"),
-    "vllm_model_impl": ("transformers", "vllm"),
-    "vllm_importance_sampling_mode": ("token_truncate", "token_mask", "sequence_truncate", "sequence_mask"),
-}
-
 
 @dataclass
 class R1GRPOConfig(GRPOConfig):
@@ -68,6 +57,52 @@ class R1GRPOConfig(GRPOConfig):
             `reward_errors_<process>.jsonl` of the output folder; a larger share than this, of at least 64 rows of a
             process, ends the run. At 0 the first error ends it. Needs `skip_unscorable`.
 
+        > Parameters that control speed (same tokens, same gradient; `docs/trainer.md` gives the exact terms)
+
+        fast (`bool`, *optional*, defaults to `False`):
+            Whether to leave out what a step computes in vain. Each of the following does so in one way, and says once
+            why where it would not be exact; without `fast` none of them acts.
+        fast_skip_zero_advantage (`bool`, *optional*, defaults to `True`):
+            Whether rows whose advantage is exactly 0 are left out of the policy's forward and backward pass.
+        fast_micro_batches (`bool`, *optional*, defaults to `True`):
+            Whether the rows of one accumulation window are dealt out anew, those that fit together in one
+            micro-batch, which is then cut to its own longest row.
+        fast_packed_forward (`bool`, *optional*, defaults to `True`):
+            Whether a micro-batch is one sequence without padding in which each distinct prompt occurs once.
+        fast_generation (`bool`, *optional*, defaults to `True`):
+            Whether completions that have ended leave the batch, and each distinct prompt is read once.
+        micro_batch_tokens (`int`, *optional*):
+            Tokens of one micro-batch with `fast_micro_batches`. By default as many as TRL's largest micro-batch of
+            the same rollout would have had, padding included, so that it needs no more memory.
+        reward_workers (`int`, *optional*, defaults to `0`):
+            Processes in which reward functions run while the log-probabilities of the reference model and of the
+            old policy are computed. At 0 they run in the training process, afterwards.
+
+        > Parameters that control which prompts are trained on
+
+        drop_tied_groups (`bool`, *optional*, defaults to `False`):
+            Whether groups whose rewards are all equal have advantage 0. Rounding gives them advantages up to 3e-4
+            otherwise, and Adam then moves the weights as far as for a true signal. Changes the gradient.
+        dynamic_sampling (`bool`, *optional*, defaults to `False`):
+            Whether groups whose rewards are all equal are replaced by groups of fresh prompts before a step is made
+            (DAPO, arXiv 2503.14476, section 3.2).
+        dynamic_sampling_max_rounds (`int`, *optional*, defaults to `10`):
+            Rounds of generation for one rollout, the first included; what still lacks then is filled with groups
+            without signal, and counted.
+        curriculum (`str`, *optional*, defaults to `"none"`):
+            `"easy_first"` orders the prompts by their pass rate, highest first; `"pass_rate_band"` draws prompts only
+            while their pass rate lies in `pass_rate_band`. Both read the data column `pass_rate` and what training
+            itself has seen.
+        pass_rate_band (`list[float]`, *optional*):
+            Lowest and highest pass rate, for `curriculum="pass_rate_band"`.
+
+        > Parameters that control long runs
+
+        max_completion_length_schedule (`dict[int, int]` or `str`, *optional*):
+            New `max_completion_length` from a step on, as `{8200: 65536}` (R1-Zero).
+        stop_on_alarm (`bool`, *optional*, defaults to `False`):
+            Whether training stops, with a checkpoint, when an alarm is raised.
+
     Raises:
         [`RecipeError`]: with every value that is out of range.
     """
@@ -85,6 +120,72 @@ class R1GRPOConfig(GRPOConfig):
             "help": "Share of the rows on which a reward function may fail; those rows take no part. At 0 the first "
             "error ends the run."
         },
+    )
+    fast: bool = field(
+        default=False,
+        metadata={"help": "Whether to leave out what a step computes in vain: same tokens, same gradient, less time."},
+    )
+    fast_skip_zero_advantage: bool = field(
+        default=True,
+        metadata={"help": "With `fast`: rows whose advantage is exactly 0 are left out of the policy pass."},
+    )
+    fast_micro_batches: bool = field(
+        default=True,
+        metadata={"help": "With `fast`: rows of one accumulation window are dealt out anew, by length and prompt."},
+    )
+    fast_packed_forward: bool = field(
+        default=True,
+        metadata={"help": "With `fast`: a micro-batch is one sequence without padding, each distinct prompt once."},
+    )
+    fast_generation: bool = field(
+        default=True,
+        metadata={
+            "help": "With `fast`: completions that have ended leave the batch, each distinct prompt is read once."
+        },
+    )
+    micro_batch_tokens: int | None = field(
+        default=None,
+        metadata={"help": "Tokens of one micro-batch with `fast_micro_batches`; by default what TRL would have used."},
+    )
+    reward_workers: int = field(
+        default=0,
+        metadata={
+            "help": "Processes in which reward functions run beside the log-probabilities; 0 runs them afterwards, in "
+            "place."
+        },
+    )
+    drop_tied_groups: bool = field(
+        default=False,
+        metadata={
+            "help": "Whether groups whose rewards are all equal have advantage 0, not one made of rounding. Changes "
+            "the gradient."
+        },
+    )
+    dynamic_sampling: bool = field(
+        default=False,
+        metadata={
+            "help": "Whether groups whose rewards are all equal are replaced by groups of fresh prompts (DAPO)."
+        },
+    )
+    dynamic_sampling_max_rounds: int = field(
+        default=10,
+        metadata={"help": "Rounds of generation for one rollout with `dynamic_sampling`, the first included."},
+    )
+    curriculum: str = field(
+        default="none",
+        metadata={"help": "`easy_first` or `pass_rate_band`: which prompts come when, by their pass rate."},
+    )
+    pass_rate_band: list[float] | None = field(
+        default=None,
+        metadata={"help": "Lowest and highest pass rate of the prompts drawn with `curriculum: pass_rate_band`."},
+    )
+    max_completion_length_schedule: dict[int, int] | str | None = field(
+        default=None,
+        metadata={"help": "New `max_completion_length` from a step on, as `{8200: 65536}` (R1-Zero)."},
+    )
+    stop_on_alarm: bool = field(
+        default=False,
+        metadata={"help": "Whether training stops, with a checkpoint, when an alarm is raised."},
     )
 
     def __post_init__(self) -> None:
@@ -122,68 +223,3 @@ class R1GRPOConfig(GRPOConfig):
                 [f"{key}: no such field; {nearest(key, known) or 'see R1GRPOConfig'}" for key in unknown]
             )
         return cls(**derive_batch(apply_preset(name, overrides)))
-
-
-def grpo_problems(values: Mapping[str, Any]) -> list[str]:
-    """
-    What is out of range or contradicts itself in GRPO settings, a line each.
-
-    Args:
-        values (`Mapping[str, Any]`):
-            Every field of [`R1GRPOConfig`] by name, of the right type.
-    """
-    problems = []
-    for name, allowed in CHOICES.items():
-        value = values[name]
-        if value not in allowed and not (name == "scale_rewards" and isinstance(value, bool)):
-            hint = nearest(str(value), allowed) or f"use one of {', '.join(allowed)}"
-            problems.append(f"{name}: {value!r} is unknown; {hint}")
-    if values["num_generations"] is None or values["num_generations"] < 2:
-        problems.append(
-            f"num_generations: {values['num_generations']} completion a prompt has nothing to be compared with; "
-            "use 2 or more"
-        )
-    if values["sync_ref_model"] and values["beta"] == 0:
-        problems.append("sync_ref_model: true without a reference model; set `beta` above 0 or leave it out")
-    if values["generation_batch_size"] is not None and values["steps_per_generation"] is not None:
-        problems.append("generation_batch_size: it and steps_per_generation say the same; keep one of them")
-    if values["top_p"] is not None and not 0 < values["top_p"] <= 1:
-        problems.append(f"top_p: {values['top_p']} must be above 0 and at most 1")
-    if not 0 <= values["ref_model_mixup_alpha"] <= 1:
-        problems.append(f"ref_model_mixup_alpha: {values['ref_model_mixup_alpha']} must be between 0 and 1")
-    budget = values.get("reward_error_budget", 0.0)
-    if not 0 <= budget < 1:
-        problems.append(f"reward_error_budget: {budget} is no share below 1; use 0.01, say")
-    elif budget and not values.get("skip_unscorable"):
-        problems.append(
-            f"reward_error_budget: {budget} without skip_unscorable would count failed rows as 0; "
-            "set `skip_unscorable: true`"
-        )
-    return problems + _bound_problems(values)
-
-
-# Lowest value, and whether it is itself allowed.
-_BOUNDS: Final[dict[str, tuple[float, bool]]] = {
-    "beta": (0, True),
-    "epsilon": (0, True),
-    "epsilon_high": (0, True),
-    "temperature": (0, False),
-    "learning_rate": (0, True),
-    "max_completion_length": (1, True),
-    "num_iterations": (1, True),
-    "num_generations_eval": (1, True),
-    "steps_per_generation": (1, True),
-    "generation_batch_size": (1, True),
-    "ref_model_sync_steps": (1, True),
-    "per_device_train_batch_size": (1, True),
-    "gradient_accumulation_steps": (1, True),
-}
-
-
-def _bound_problems(values: Mapping[str, Any]) -> list[str]:
-    problems = []
-    for name, (lowest, included) in _BOUNDS.items():
-        value = values.get(name)
-        if value is not None and (value < lowest or (value == lowest and not included)):
-            problems.append(f"{name}: {value} must be {'at least' if included else 'above'} {lowest}")
-    return problems

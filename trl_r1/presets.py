@@ -39,7 +39,7 @@ _R1_COMMON: Final[dict[str, Any]] = {
     "learning_rate": 3.0e-6,
     "temperature": 1.0,  # of rollouts
     "num_generations": 16,  # outputs a question
-    "max_completion_length": 32_768,  # R1-Zero raises it to 65,536 at step 8.2k: no TRL option, a callback's work
+    "max_completion_length": 32_768,  # see the schedule of `r1_zero_paper`
     PROMPTS_PER_STEP: 32,  # questions a step: batch 512
     UPDATES_PER_ROLLOUT: 16,  # 8,192 outputs a rollout, split into 16 mini-batches of 512
     "skip_unscorable": True,  # ours: a fault of the grader must not read as a wrong answer
@@ -49,6 +49,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     "r1_zero_paper": {
         **_R1_COMMON,  # no epsilon: R1-Zero's clip range is not published, TRL's 0.2 stays
         "max_steps": 10_400,  # one step is one policy update
+        "max_completion_length_schedule": {8_200: 65_536},  # "before the 8.2k step ... 65,536 afterwards"
     },
     "r1_paper": {
         **_R1_COMMON,

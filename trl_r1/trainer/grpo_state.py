@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from accelerate.utils import DistributedType
@@ -30,6 +30,18 @@ if TYPE_CHECKING:
 REFERENCE_NAME = "reference_model.safetensors"
 
 
+class Stateful(Protocol):
+    """A part of the trainer whose state belongs into a checkpoint; each process keeps its own."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """State as tensors, numbers, strings and containers of them (`torch.load` with `weights_only`)."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put the state back."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GRPOState:
     """
@@ -46,6 +58,8 @@ class GRPOState:
             Values gathered since the last log row.
         reward_counts (`list[list[int]]`):
             Rows seen and failed on, of each reward function with an error budget.
+        parts (`dict[str, dict[str, Any]]`):
+            State of each part of the trainer that has one (`trainer._stateful`), by name.
     """
 
     step: int
@@ -53,6 +67,7 @@ class GRPOState:
     rollout: list[dict[str, Any]] | None
     metrics: dict[str, list[float]]
     reward_counts: list[list[int]] = field(default_factory=list)
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def capture(cls, trainer: R1GRPOTrainer) -> GRPOState:
@@ -64,6 +79,7 @@ class GRPOState:
             rollout=trainer._buffered_inputs if trainer._step % uses else None,
             metrics=dict(trainer._metrics["train"]),
             reward_counts=[[budget.rows, budget.failed] for budget in reward_budgets(trainer)],
+            parts={name: part.state_dict() for name, part in trainer._stateful.items()},
         )
 
     def save(self, folder: str | Path, process_index: int) -> None:
@@ -100,6 +116,9 @@ class GRPOState:
         trainer._metrics["train"] = defaultdict(list, self.metrics)
         for budget, (rows, failed) in zip(reward_budgets(trainer), self.reward_counts, strict=False):
             budget.rows, budget.failed = rows, failed
+        for name, part in trainer._stateful.items():
+            if name in self.parts:  # an option that was off when the checkpoint was written starts anew
+                part.load_state_dict(self.parts[name])
         if self.rollout is not None:
             device = trainer.accelerator.device
             rollout: Any = [_to_device(batch, device) for batch in self.rollout]
