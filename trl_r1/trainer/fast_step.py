@@ -16,7 +16,8 @@ from accelerate.utils import DistributedType
 
 from trl_r1.generation.compaction import compact_generation, why_not_compact
 from trl_r1.trainer.gates import MEANS_OVER_ROWS, why_not_move_rows, why_not_skip_rows
-from trl_r1.trainer.micro_batches import ROW_SHARE, Regrouping, plan_micro_batches, regroup, row_sizes
+from trl_r1.trainer.micro_batch_plan import plan_micro_batches, row_sizes
+from trl_r1.trainer.micro_batches import ROW_SHARE, Regrouping, regroup
 from trl_r1.trainer.packed_forward import PackedForward
 from trl_r1.trainer.padded_forward import PaddedForward
 from trl_r1.trainer.window_metrics import WindowMetrics
