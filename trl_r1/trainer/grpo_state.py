@@ -1,8 +1,8 @@
 """What a checkpoint of GRPO needs beside what TRL 1.16 and the Trainer save.
 
 Missing there (each with a test): the count of micro-batches and the rollout they are cut from, when a checkpoint falls
-inside a rollout that serves several steps; the reference model after its first refresh; the prompt order of a later
-epoch; the metrics gathered since the last log row.
+inside a rollout that serves several steps; the prompt order of a later epoch; the metrics gathered since the last log
+row.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from accelerate.utils import DistributedType
-from safetensors.torch import load_model, save_model
 from torch.utils.data import Sampler
 from transformers import TrainerState
 from trl.trainer.utils import RepeatSampler
@@ -25,9 +23,6 @@ from trl_r1.trainer.reward_errors import reward_budgets
 
 if TYPE_CHECKING:
     from trl_r1.trainer.grpo_trainer import R1GRPOTrainer
-
-
-REFERENCE_NAME = "reference_model.safetensors"
 
 
 class Stateful(Protocol):
@@ -130,35 +125,6 @@ def restore_epoch(sampler: Sampler[int] | None, state: TrainerState) -> None:
     if isinstance(sampler, RepeatSampler) and sampler.shuffle:
         for _ in range(int(state.epoch or 0)):
             torch.randperm(sampler.num_samples, generator=sampler.generator)
-
-
-def save_reference(trainer: R1GRPOTrainer, folder: Path) -> None:
-    """Write the reference model into a checkpoint folder. Only where every process holds it whole (not sharded)."""
-    if trainer.args.should_save and not _is_sharded(trainer):
-        save_model(trainer.accelerator.unwrap_model(trainer.ref_model), str(folder / REFERENCE_NAME))
-
-
-def load_reference(trainer: R1GRPOTrainer, folder: str | Path) -> None:
-    """
-    Read the reference model that was in use at a checkpoint.
-
-    Raises:
-        [`RecordError`]: when the checkpoint lacks it; TRL would measure the KL against the initial policy.
-    """
-    path = Path(folder) / REFERENCE_NAME
-    if not path.is_file() or _is_sharded(trainer):
-        raise RecordError(
-            f"resume_from_checkpoint={folder}: sync_ref_model is on and {REFERENCE_NAME} is missing or the reference "
-            "is sharded (ZeRO-3, FSDP), which is not supported; start a new run from the checkpoint's weights"
-        )
-    load_model(trainer.accelerator.unwrap_model(trainer.ref_model), str(path))
-
-
-def _is_sharded(trainer: R1GRPOTrainer) -> bool:
-    plugin = trainer.accelerator.state.deepspeed_plugin
-    return trainer.accelerator.distributed_type == DistributedType.FSDP or (
-        plugin is not None and plugin.zero_stage == 3
-    )
 
 
 def _state_path(folder: str | Path, process_index: int) -> Path:

@@ -22,9 +22,9 @@ from trl_r1.stage_record import has_stage_record
 from trl_r1.trainer.curriculum import Curriculum
 from trl_r1.trainer.dynamic_sampling import DynamicSampler
 from trl_r1.trainer.fast_step import FastStep
-from trl_r1.trainer.grpo_state import GRPOState, Stateful, load_reference, restore_epoch, save_reference
+from trl_r1.trainer.grpo_state import GRPOState, Stateful, restore_epoch
 from trl_r1.trainer.length_schedule import LengthSchedule
-from trl_r1.trainer.reference import reference_from
+from trl_r1.trainer.reference import check_reference, load_reference, reference_from, save_reference
 from trl_r1.trainer.reward_errors import failed_rows, reward_budgets
 from trl_r1.trainer.reward_workers import RewardWorkers
 from trl_r1.trainer.rollout import Rollout, RolloutCallback, tied_groups
@@ -76,6 +76,8 @@ class R1GRPOTrainer(GRPOTrainer):
     def __init__(self, model: str | PreTrainedModel | PeftModel, *args: Any, **kwargs: Any) -> None:
         with reference_from(model):
             super().__init__(model, *args, **kwargs)
+        self._policy_was_passed = not isinstance(model, str)  # its name does not say what the reference model is
+        check_reference(self)
         own: Any = self.args
         self._stateful: dict[str, Stateful] = {}  # what a checkpoint keeps beside the fields of GRPOState
         self._last_rollout: Rollout | None = None
@@ -230,8 +232,7 @@ class R1GRPOTrainer(GRPOTrainer):
             folder.mkdir(parents=True, exist_ok=True)
             # Before the parent saves: it deletes older checkpoints at its end, and this one should be whole by then
             GRPOState.capture(self).save(folder, self.args.process_index)
-            if self.args.sync_ref_model:
-                save_reference(self, folder)
+            save_reference(self, folder)
         super()._save_checkpoint(model, trial)  # type: ignore[no-untyped-call]
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
@@ -240,8 +241,7 @@ class R1GRPOTrainer(GRPOTrainer):
             return
         GRPOState.load(checkpoint, self.args.process_index, self.args.world_size).restore(self)
         restore_epoch(self._train_sampler, self.state)
-        if self.args.sync_ref_model and self.state.global_step >= self.args.ref_model_sync_steps:
-            load_reference(self, checkpoint)
+        load_reference(self, checkpoint)
 
     def create_model_card(  # type: ignore[override]  # TRL's signature, not that of transformers
         self,
