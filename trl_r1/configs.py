@@ -99,7 +99,8 @@ class R1GRPOConfig(GRPOConfig):
         > Parameters that control long runs
 
         max_completion_length_schedule (`dict[int, int]` or `str`, *optional*):
-            New `max_completion_length` from a step on, as `{8200: 65536}` (R1-Zero).
+            New `max_completion_length` from a step on, as `{8200: 65536}` (R1-Zero): it holds from the first rollout
+            that begins once so many steps are made.
         stop_on_alarm (`bool`, *optional*, defaults to `False`):
             Whether training stops, with a checkpoint, when an alarm is raised.
 

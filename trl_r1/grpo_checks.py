@@ -94,10 +94,20 @@ def parse_schedule(schedule: Mapping[Any, Any] | str | None) -> dict[int, int]:
 def _schedule_problems(values: Mapping[str, Any]) -> list[str]:
     name = "max_completion_length_schedule"
     try:
-        parse_schedule(values.get(name))
+        schedule = parse_schedule(values.get(name))
     except (ValueError, TypeError) as error:
         return [f"{name}: {values[name]!r} cannot be read ({error}); map steps to lengths, as {{8200: 65536}}"]
-    return []
+    if not schedule:
+        return []
+    fixed = [key for key in ("max_new_tokens", "max_tokens") if key in (values.get("generation_kwargs") or {})]
+    problems = [f"generation_kwargs: {key} would win over {name}; leave it out" for key in fixed]
+    room, longest = values.get("vllm_max_model_length"), max(schedule.values())
+    if values.get("use_vllm") and room is not None and room <= longest:
+        problems.append(
+            f"vllm_max_model_length: {room} has no room for a prompt and {longest} tokens, which {name} asks for; "
+            "raise it, or leave it out for the model's own"
+        )
+    return problems
 
 
 # Lowest value, and whether it is itself allowed.
