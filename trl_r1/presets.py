@@ -118,6 +118,7 @@ _OVERRULED: Final[dict[str, tuple[str, ...]]] = {
     "num_train_epochs": ("max_steps",),
     "steps_per_generation": (UPDATES_PER_ROLLOUT,),
     "generation_batch_size": (UPDATES_PER_ROLLOUT,),
+    "max_completion_length": ("max_completion_length_schedule",),
 }
 _REFERENCE_FIELDS: Final = ("sync_ref_model", "ref_model_sync_steps", "ref_model_mixup_alpha")
 

@@ -183,3 +183,13 @@ def test_a_command_line_gives_the_schedule_as_json(tmp_path):
     with pytest.raises(RecipeError) as refused:
         load_recipe("grpo", ["--config", str(path), f"--{FIELD}", '{"5": "x"}'])
     assert "map steps to lengths" in str(refused.value)
+
+
+def test_a_length_of_ones_own_drops_that_of_the_preset(tmp_path):
+    where = {"output_dir": str(tmp_path), "use_cpu": True, "bf16": False}
+    paper = R1GRPOConfig.from_preset("r1_zero_paper", **where)
+    assert paper.max_completion_length_schedule == {8_200: 65_536}
+    assert (
+        R1GRPOConfig.from_preset("r1_zero_paper", max_completion_length=60, **where).max_completion_length_schedule
+        is None
+    )
