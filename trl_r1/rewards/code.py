@@ -145,4 +145,5 @@ def _log_counts(log_metric: Callable[[str, float], None], judgements: Sequence[C
     log_metric("code/passed", sum(judgement.verdict is Verdict.CORRECT for judgement in judgements) / number)
     log_metric("code/overrun", sum(judgement.decided_by == "overrun" for judgement in judgements) / number)
     log_metric("code/undecidable", sum(judgement.verdict is Verdict.UNDECIDABLE for judgement in judgements) / number)
+    log_metric("code/cached", sum(judgement.cached for judgement in judgements) / number)
     log_metric("code/slowest_seconds", max(0.0 if judgement.cached else judgement.seconds for judgement in judgements))
