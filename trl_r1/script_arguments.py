@@ -87,12 +87,22 @@ class GRPOScriptArguments(R1ScriptArguments):
         reward_funcs (`list[str | dict]`):
             Reward functions: a name of `trl_r1.rewards` or `trl.rewards`, a dotted path, a file (`path.py:name`), or
             a mapping of one of these to its parameters. Weights go into `reward_weights`.
+        canary (`str`, *optional*, defaults to `"none"`):
+            Second opinion on a sample of each rollout, from other code than the reward: `"math"` (Math-Verify alone),
+            `"exact"` (the same characters) or `"none"`. It is logged and watched, and never enters the reward.
     """
 
     reward_funcs: list[RewardSpec] = field(
         default_factory=list,
         metadata={
             "help": "Reward functions: names, dotted paths, path.py:name, or JSON of a name and its parameters."
+        },
+    )
+    canary: str = field(
+        default="none",
+        metadata={
+            "help": "Second opinion on a sample of each rollout, from other code than the reward.",
+            "choices": ["none", "exact", "math"],
         },
     )
 

@@ -23,7 +23,13 @@ def train(recipe: Recipe) -> None:
     """Check rewards, templates and data, then train. Nothing is loaded before all that can be checked is."""
     from trl_r1.data import check_batch, first_of_each_type, load_prompts
     from trl_r1.rewards import build_rewards, probe_rewards
-    from trl_r1.scripts.training import load_tokenizer, template_hashes, train_and_record, trainer_arguments
+    from trl_r1.scripts.training import (
+        load_tokenizer,
+        template_hashes,
+        train_and_record,
+        trainer_arguments,
+        watching_callbacks,
+    )
     from trl_r1.trainer import R1GRPOTrainer
 
     script_args, args = recipe.script_args, recipe.training_args
@@ -41,9 +47,9 @@ def train(recipe: Recipe) -> None:
     for row in first_of_each_type(prompts.dataset):
         probe_rewards(rewards, row)
     functions: list[Any] = list(rewards)  # TRL's annotation knows no asynchronous rewards
-    trainer = R1GRPOTrainer(
-        reward_funcs=functions, train_dataset=prompts.dataset, **trainer_arguments(recipe, tokenizer)
-    )
+    arguments = trainer_arguments(recipe, tokenizer)
+    arguments["callbacks"] += watching_callbacks(script_args.canary)
+    trainer = R1GRPOTrainer(reward_funcs=functions, train_dataset=prompts.dataset, **arguments)
     recorder.data = prompts.sources
     weights = args.reward_weights or [1.0] * len(rewards)
     recorder.rewards = [

@@ -13,7 +13,7 @@ from trl_r1.user_code import first_line
 
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase, Trainer
+    from transformers import PreTrainedTokenizerBase, Trainer, TrainerCallback
     from trl import ModelConfig
 
     from trl_r1.recipe import Recipe
@@ -87,20 +87,32 @@ def trainer_arguments(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> dic
     }
 
 
+def watching_callbacks(canary: str) -> list[TrainerCallback]:
+    """What watches a GRPO run: its signals, the alarms they raise, and the note on the loss."""
+    from trl_r1.trainer.callbacks import AlarmCallback, LossNoteCallback, RolloutSignals, get_canary
+
+    signals = RolloutSignals(get_canary(canary))
+    return [signals, AlarmCallback(signals), LossNoteCallback()]
+
+
 def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) -> None:
     """
     Train from the last whole checkpoint if there is one, save, and write record and card, in that order.
 
     A folder that holds `stage.json` is therefore always complete.
+
+    Raises:
+        [`R1Error`]: when an alarm stopped training; the next start goes on from the checkpoint.
     """
     from trl_r1.hub.model_card import create_model_card
-    from trl_r1.trainer.callbacks import train_or_resume
+    from trl_r1.trainer.callbacks import alarm_callback, check_not_stopped, train_or_resume
 
     args, model_args = recipe.training_args, recipe.model_args
     if args.resume_from_checkpoint:
         trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
     else:
         train_or_resume(trainer)
+    check_not_stopped(trainer)
     trainer.save_model(args.output_dir)
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
@@ -108,6 +120,8 @@ def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) 
         recorder.parents.insert(0, base)
         recorder.seeds["seed"] = args.seed
         recorder.use_trainer(trainer)
+        if (alarms := alarm_callback(trainer)) is not None:
+            recorder.notes += alarms.raised
         recipe.write_resolved(args.output_dir)
         recorder.write()
         create_model_card(args.output_dir)

@@ -1,12 +1,26 @@
-"""Callbacks that any trainer can carry: whole checkpoints and a view from outside."""
+"""Callbacks: whole checkpoints and a view from outside for any trainer; signals and alarms for GRPO."""
 
+from trl_r1.trainer.callbacks.alarm_thresholds import AlarmThresholds
+from trl_r1.trainer.callbacks.alarms import AlarmCallback, alarm_callback, check_not_stopped
+from trl_r1.trainer.callbacks.canary import CANARIES, get_canary
 from trl_r1.trainer.callbacks.checkpoints import WholeCheckpointCallback, last_whole_checkpoint, train_or_resume
+from trl_r1.trainer.callbacks.loss_note import LossNoteCallback, explain_loss
+from trl_r1.trainer.callbacks.signals import RolloutSignals
 from trl_r1.trainer.callbacks.telemetry import ProgressFileCallback, training_history
 
 
 __all__ = [
+    "CANARIES",
+    "AlarmCallback",
+    "AlarmThresholds",
+    "LossNoteCallback",
     "ProgressFileCallback",
+    "RolloutSignals",
     "WholeCheckpointCallback",
+    "alarm_callback",
+    "check_not_stopped",
+    "explain_loss",
+    "get_canary",
     "last_whole_checkpoint",
     "train_or_resume",
     "training_history",

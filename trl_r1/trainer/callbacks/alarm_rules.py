@@ -1,0 +1,261 @@
+"""When a run goes wrong: each rule reads the log rows so far and says in a sentence what it sees, or nothing.
+
+Rules know nothing but log rows. These survive a checkpoint and are the same on every process, so a resumed run goes on
+with the same alarms, and all processes stop together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from trl_r1.trainer.callbacks.alarm_thresholds import AlarmThresholds
+from trl_r1.trainer.callbacks.log_history import LogHistory
+from trl_r1.trainer.callbacks.signals import JudgedRow
+
+
+Check = Callable[[LogHistory, AlarmThresholds], str | None]
+# How well a completion shows what the alarm is about, the highest first; `None` for not at all.
+Shows = Callable[[JudgedRow], float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmRule:
+    """
+    One alarm.
+
+    Args:
+        name (`str`):
+            In `alarms.jsonl`.
+        check (`Callable`):
+            What it sees, in a sentence, or `None`.
+        advice (`str`):
+            What to do.
+        shows (`Callable`):
+            Which completions are its evidence.
+        worth_saving (`bool`, *optional*, defaults to `True`):
+            Whether the weights are still good for a checkpoint.
+    """
+
+    name: str
+    check: Check
+    advice: str
+    shows: Shows = lambda row: 0.0
+    worth_saving: bool = True
+
+
+def _not_finite(history: LogHistory, limits: AlarmThresholds) -> str | None:
+    for name in ("loss", "grad_norm"):
+        value = history.row.get(name)
+        if isinstance(value, float) and not math.isfinite(value):
+            return f"{name} is {value}"
+    return None
+
+
+_REASONS: Final = {
+    "all_right": "their completions are all right: use harder prompts, or `curriculum: pass_rate_band`",
+    "all_wrong": "their completions are all wrong: use easier prompts, more generations, or a warmer start (SFT)",
+    "cancelled": "their rewards differ but the weighted sums are equal: change `reward_weights`",
+    "tied_otherwise": "all their rewards are equal: look at what the reward functions return",
+}
+
+
+def _no_signal(history: LogHistory, limits: AlarmThresholds) -> str | None:
+    share = history.recent("signals/with_signal", limits.window)
+    if share is None or share >= limits.least_signal:
+        return None
+    shares = {name: history.recent(f"signals/{name}", limits.window) or 0.0 for name in _REASONS}
+    most = max(shares, key=lambda name: shares[name])
+    return f"{share:.0%} of the groups have any signal; of {shares[most]:.0%}, {_REASONS[most]}"
+
+
+def _truncated(history: LogHistory, limits: AlarmThresholds) -> str | None:
+    share = history.recent("completions/clipped_ratio", limits.window)
+    if share is None or share <= limits.most_truncated:
+        return None
+    return f"{share:.0%} of the completions are cut at max_completion_length"
+
+
+def _length_collapse(history: LogHistory, limits: AlarmThresholds) -> str | None:
+    return _length(history, limits, shorter=True)
+
+
+def _length_explosion(history: LogHistory, limits: AlarmThresholds) -> str | None:
+    return _length(history, limits, shorter=False)
+
+
+def _length(history: LogHistory, limits: AlarmThresholds, shorter: bool) -> str | None:
+    name, rows = "completions/mean_length", max(1, limits.window // 2)
+    now, before = history.recent(name, rows), history.median_before(name, rows, limits.long_window)
+    if now is None or before is None:
+        return None
+    wrong = now * limits.length_factor < before if shorter else now > before * limits.length_factor
+    return f"the mean length went from {before:.0f} to {now:.0f} tokens" if wrong else None
+
+
+def _entropy(history: LogHistory, limits: AlarmThresholds) -> str | None:
+    now, start = history.recent("entropy", limits.window), history.at_start("entropy", limits.window)
+    if now is None or start is None or now >= limits.least_entropy_share * start:
+        return None
+    return f"the entropy fell from {start:.3g} to {now:.3g} nats a token"
+
+
+def _kl(history: LogHistory, limits: AlarmThresholds) -> str | None:
+    rows = max(1, limits.window // 2)
+    now, before = history.recent("kl", rows), history.median_before("kl", rows, limits.long_window)
+    if now is None or before is None or now <= max(limits.most_kl, limits.kl_factor * before):
+        return None
+    return f"the KL to the reference went from {before:.3g} to {now:.3g} nats a token"
+
+
+def _clipped(history: LogHistory, limits: AlarmThresholds) -> str | None:
+    for name in ("clip_ratio/region_mean", "cispo_clip_ratio"):
+        share = history.recent(name, limits.window)
+        if share is not None and share > limits.most_clipped:
+            return f"{share:.0%} of the tokens are clipped ({name})"
+    return None
+
+
+def _reward_hacking(history: LogHistory, limits: AlarmThresholds) -> str | None:
+    agreement = history.recent("signals/canary_agreement", limits.window)
+    if agreement is None:
+        return None
+    told, found = "signals/canary_reward_right", "signals/canary_right"
+    if agreement < limits.least_agreement and _now(history, told, limits) > _now(history, found, limits):
+        return f"the canary agrees with the reward on {agreement:.0%} of its sample only, and finds fewer right"
+    told_start, found_start = history.at_start(told, limits.window), history.at_start(found, limits.window)
+    if told_start is None or found_start is None:
+        return None
+    gain, real = _now(history, told, limits) - told_start, _now(history, found, limits) - found_start
+    if gain < limits.hacked_gain or real > gain / 5:
+        return None
+    return f"what the reward calls right rose by {gain:.0%} of the sample, what the canary calls right by {real:.0%}"
+
+
+def _now(history: LogHistory, name: str, limits: AlarmThresholds) -> float:
+    return history.recent(name, limits.window) or 0.0
+
+
+def _reward_constant(history: LogHistory, limits: AlarmThresholds) -> str | None:
+    """Never once in the run did it vary. 0 or 1 throughout may be right, but not for what says which answer is."""
+    found = []
+    for name in history.names():
+        if not (name.startswith("rewards/") and name.endswith("/mean")):
+            continue
+        means, reward = history.column(name), name.split("/")[1]
+        if means.rows >= limits.long_window and not means.numbers:
+            found.append(f"{reward} never judged a completion")
+        elif len(means.numbers) >= limits.long_window and means.constant and means.numbers[0] not in (0, 1):
+            deviations = history.column(f"rewards/{reward}/std")
+            if deviations.constant and deviations.numbers[:1] == [0]:
+                found.append(f"{reward} gave every completion {means.numbers[0]:g}")
+    lowest, highest = history.column("signals/judge_lowest"), history.column("signals/judge_highest")
+    never_varied = lowest.constant and highest.constant and lowest.numbers[:1] == highest.numbers[:1]
+    if never_varied and len(lowest.numbers) >= limits.long_window:
+        found.append(f"the reward that says what is right gave every completion {lowest.numbers[0]:g}")
+    return "; ".join(found) or None
+
+
+def _think_lost(history: LogHistory, limits: AlarmThresholds) -> str | None:
+    name = "signals/think_closed"
+    now, before = history.recent(name, limits.window), history.median_before(name, limits.window, limits.window)
+    if now is None or before is None or before < 0.5 or now >= limits.least_closed:
+        return None
+    return f"{now:.0%} of the completions have closed think tags, {before:.0%} had them before"
+
+
+def _same_text(history: LogHistory, limits: AlarmThresholds) -> str | None:
+    share = history.recent("signals/same_text", max(1, limits.window // 2))
+    if share is None or share <= limits.most_same_text:
+        return None
+    return f"{share:.0%} of a rollout's completions are the same text, whatever the prompt"
+
+
+def _reflective(history: LogHistory, limits: AlarmThresholds) -> str | None:
+    rate = history.recent("signals/reflective_per_100_words", max(1, limits.window // 2))
+    if rate is None or rate <= limits.most_reflective:
+        return None
+    return f"{rate:.0f} of 100 words of the thoughts are reflective words, such as `wait`"
+
+
+RULES: Final = (
+    AlarmRule(
+        name="not_finite",
+        check=_not_finite,
+        advice="the weights are lost from here on; go back to an earlier checkpoint with a lower learning_rate, a "
+        "smaller max_grad_norm, or bf16 instead of fp16",
+        worth_saving=False,
+    ),
+    AlarmRule(
+        name="no_signal",
+        check=_no_signal,
+        advice="such groups teach nothing, at full price; `dynamic_sampling: true` replaces them",
+        shows=lambda row: 0.0 if row.tied else None,
+    ),
+    AlarmRule(
+        name="truncated",
+        check=_truncated,
+        advice="raise max_completion_length, or see whether the completions end at all (stop token, repetition)",
+        shows=lambda row: float(row.tokens) if row.truncated else None,
+    ),
+    AlarmRule(
+        name="length_collapse",
+        check=_length_collapse,
+        advice="a short way to the reward was found; look at the rewards of the shortest completions",
+        shows=lambda row: -float(row.tokens),
+    ),
+    AlarmRule(
+        name="length_explosion",
+        check=_length_explosion,
+        advice="see whether the longest completions repeat themselves; a get_length_reward or a repetition penalty "
+        "helps, loss_type dr_grpo too",
+        shows=lambda row: float(row.tokens),
+    ),
+    AlarmRule(
+        name="entropy_collapse",
+        check=_entropy,
+        advice="the policy no longer explores; raise epsilon_high or temperature, lower learning_rate, or take a "
+        "checkpoint from before",
+    ),
+    AlarmRule(
+        name="kl_explosion",
+        check=_kl,
+        advice="lower learning_rate, raise beta, or take a checkpoint from before",
+    ),
+    AlarmRule(
+        name="clipped",
+        check=_clipped,
+        advice="the policy moves too far between rollouts; lower learning_rate, num_iterations or "
+        "steps_per_generation",
+    ),
+    AlarmRule(
+        name="reward_hacking",
+        check=_reward_hacking,
+        advice="read the completions: the reward calls right what the canary does not; mend the reward first",
+        shows=lambda row: 0.0 if row.correct and row.canary is False else None,
+    ),
+    AlarmRule(
+        name="reward_constant",
+        check=_reward_constant,
+        advice="see whether the reward reads the right column and the right part of a completion "
+        "(`trl-r1 score` shows it on a file), or leave it out",
+    ),
+    AlarmRule(
+        name="think_lost",
+        check=_think_lost,
+        advice="weigh format_reward more, and see whether max_completion_length leaves room for closing the tags",
+    ),
+    AlarmRule(
+        name="same_text",
+        check=_same_text,
+        advice="the policy answers without reading; see what this text is rewarded for",
+    ),
+    AlarmRule(
+        name="reflective_spam",
+        check=_reflective,
+        advice="reflection is imitated, not done; look for a reward that pays for such words or for length",
+        shows=lambda row: row.reflective,
+    ),
+)
