@@ -29,7 +29,7 @@ def test_rewards_get_the_arguments_the_workers_send():
     given = ["prompts=prompts, completions=completions, completion_ids=completion_ids_list, **reward_kwargs", columns]
     missing = [line for line in given if line not in source]
     assert not missing, f"GRPOTrainer._calculate_rewards no longer has {missing}; {WORKERS} sends the same arguments"
-    given_names = set(re.findall(r'reward_kwargs\["(\w+)"\] = ', source))
+    given_names = set(re.findall(r'(?<!row_)reward_kwargs\["(\w+)"\] = ', source))
     assert given_names == {"trainer_state", "log_extra", "log_metric", "environments"}, (
         f"GRPOTrainer._calculate_rewards gives rewards {sorted(given_names)}; {WORKERS} must send the same"
     )
