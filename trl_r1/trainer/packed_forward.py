@@ -1,22 +1,55 @@
-"""The packed forward pass: being written."""
+"""A micro-batch as one sequence without padding, in which each distinct prompt is computed once.
+
+For each prompt its tokens but the last come once. Then, for each of its completions, a segment: the last prompt token
+again and the completion but for its last token, so that every position of a segment predicts exactly one token of the
+completion. A segment attends to its prompt and to itself (`packed_attention.py`), at the positions it had behind its
+prompt. Prompts shared and padding gone, it costs what its distinct tokens cost.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from transformers import AttentionInterface
+
+from trl_r1.trainer.forward_probe import find_difference, text_config, why_not_reshape
+from trl_r1.trainer.head_positions import HeadPositions, spread
+from trl_r1.trainer.packed_attention import LAYOUT, PackedLayout, register_packed_attention
 
 
 class PackedForward:
-    """Log-probabilities of completion tokens."""
+    """
+    Log-probabilities of completion tokens by one packed row, in the place of TRL's padded rows.
+
+    Args:
+        trainer ([`~trl.GRPOTrainer`]):
+            After its construction. Its policy and its reference model get a hook that is idle outside this pass.
+    """
 
     def __init__(self, trainer: Any) -> None:
-        self._trainer = trainer
+        self._autocast = trainer.accelerator.autocast
+        models = [trainer.accelerator.unwrap_model(model) for model in (trainer.model, trainer.ref_model) if model]
+        for model in models:
+            register_packed_attention(text_config(model)._attn_implementation)
+        self._head = HeadPositions(models)
 
     @staticmethod
     def why_not(trainer: Any) -> str | None:
-        """Why this pass would not be exact for the trainer's model, or `None`."""
-        return "not built yet"
+        """Why this pass would not be exact for the trainer's model, or `None`. Runs the model on a few tokens."""
+        reason = why_not_reshape(trainer) or _why_not_pack(trainer)
+        if reason is not None:
+            return reason
+        forward = PackedForward(trainer)
+        try:
+            return find_difference(trainer, forward)
+        finally:
+            forward.close()
+
+    def close(self) -> None:
+        """Take the hooks off the models."""
+        self._head.remove()
 
     def __call__(
         self,
@@ -26,5 +59,144 @@ class PackedForward:
         logits_to_keep: int,
         compute_entropy: bool,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Shapes `(rows, logits_to_keep)`, 0 where a row has no completion token; also for the reference model."""
-        raise NotImplementedError
+        """
+        One pass of the model.
+
+        Args:
+            model (`Any`):
+                The policy or the reference model, as TRL calls it.
+            input_ids (`torch.Tensor`):
+                Shape `(rows, prompt columns + logits_to_keep)`; prompts padded left, completions right.
+            attention_mask (`torch.Tensor`):
+                The same shape; 0 at padding, and throughout a completion that takes no part.
+            logits_to_keep (`int`):
+                Columns of the completions.
+            compute_entropy (`bool`):
+                Whether the entropies are wanted.
+
+        Returns:
+            `tuple[torch.Tensor, torch.Tensor | None]`: log-probabilities and entropies, `(rows, logits_to_keep)`, 0
+            where a row has no completion token.
+        """
+        batch = pack(input_ids, attention_mask, logits_to_keep)
+        with self._head.only(batch.head_positions), self._autocast():
+            output = model(
+                input_ids=batch.input_ids,
+                position_ids=batch.position_ids,
+                # transformers hands a mask of four dimensions on as it is; the attention goes by the layout
+                attention_mask=input_ids.new_zeros((1, 1, 1, 1), dtype=torch.bool),
+                shift_labels=batch.labels,
+                fused_lm_head=True,
+                **{LAYOUT: batch.layout},
+            )
+        shape = input_ids.size(0), logits_to_keep
+        entropies = spread(output.entropy, batch.targets, *shape) if compute_entropy else None
+        return spread(output.log_probs, batch.targets, *shape), entropies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedBatch:
+    """
+    Padded rows as one packed row.
+
+    Args:
+        input_ids (`torch.Tensor`):
+            Shape `(1, tokens)`.
+        position_ids (`torch.Tensor`):
+            Shape `(1, tokens)`: each token's place in its own prompt and completion.
+        head_positions (`torch.Tensor`):
+            Shape `(labels,)`: the tokens that predict a completion token.
+        labels (`torch.Tensor`):
+            Shape `(1, labels)`: what they predict.
+        targets (`torch.Tensor`):
+            Shape `(labels,)`: place of each label in the flattened completions. Empty if no row has a completion.
+        layout ([`PackedLayout`]):
+            Where prompts and segments lie.
+    """
+
+    input_ids: torch.Tensor
+    position_ids: torch.Tensor
+    head_positions: torch.Tensor
+    labels: torch.Tensor
+    targets: torch.Tensor
+    layout: PackedLayout
+
+
+def pack(input_ids: torch.Tensor, attention_mask: torch.Tensor, logits_to_keep: int) -> PackedBatch:
+    """
+    Pack padded rows.
+
+    Rows without a completion token are left out. If that is every row, the shortest prompt stands in, with a label
+    that has no target: each process then runs the model as often as the others.
+
+    Args:
+        input_ids (`torch.Tensor`):
+            Shape `(rows, prompt columns + logits_to_keep)`.
+        attention_mask (`torch.Tensor`):
+            The same shape.
+        logits_to_keep (`int`):
+            Columns of the completions.
+    """
+    width = input_ids.size(1)
+    prompts = attention_mask[:, :-logits_to_keep].sum(1).tolist()
+    completions = attention_mask[:, -logits_to_keep:].sum(1).tolist()
+    empty = not any(completions)
+    if empty:
+        completions[min(range(len(prompts)), key=prompts.__getitem__)] = 1
+    sources, positions, heads, targets = [], [], [], []
+    families, place = [], 0
+    for rows in _by_prompt(input_ids[:, :-logits_to_keep], prompts, completions):
+        shared = prompts[rows[0]] - 1
+        last = rows[0] * width + width - logits_to_keep - 1  # the last prompt token of the first row
+        sources.append(torch.arange(last - shared, last))
+        positions.append(torch.arange(shared))
+        place += shared
+        for row in rows:
+            length = completions[row]
+            last = row * width + width - logits_to_keep - 1
+            sources.append(torch.arange(last, last + length))
+            positions.append(torch.arange(shared, shared + length))
+            heads.append(torch.arange(place, place + length))
+            targets.append(torch.arange(row * logits_to_keep, row * logits_to_keep + length))
+            place += length
+        families.append((shared, [completions[row] for row in rows]))
+    device = input_ids.device
+    source, head = torch.cat(sources), torch.cat(heads)
+    flat = input_ids.flatten()
+    return PackedBatch(
+        input_ids=flat[source.to(device)].unsqueeze(0),
+        position_ids=torch.cat(positions).to(device).unsqueeze(0),
+        head_positions=head.to(device),
+        labels=flat[(source[head] + 1).to(device)].unsqueeze(0),
+        targets=torch.cat(targets)[: 0 if empty else None].to(device),
+        layout=PackedLayout(families),
+    )
+
+
+def _by_prompt(prompt_ids: torch.Tensor, lengths: list[int], completions: list[int]) -> list[list[int]]:
+    """Numbers of the rows that have a completion, those of one prompt together."""
+    rows = prompt_ids.cpu().numpy()
+    families: dict[bytes, list[int]] = {}
+    for row, (length, completion) in enumerate(zip(lengths, completions, strict=True)):
+        if completion:
+            families.setdefault(rows[row, rows.shape[1] - length :].tobytes(), []).append(row)
+    return list(families.values())
+
+
+def _why_not_pack(trainer: Any) -> str | None:
+    """Why the attention of the model cannot be that of a packed row."""
+    config = text_config(trainer.accelerator.unwrap_model(trainer.model))
+    implementation = config._attn_implementation
+    if implementation == "eager" or implementation not in AttentionInterface():
+        return (
+            f"attn_implementation {implementation!r} is the model file's own function, which knows no packed rows; "
+            "load the model with 'sdpa' or a flash attention"
+        )
+    kinds = set(getattr(config, "layer_types", None) or []) - {"full_attention"}
+    if kinds:
+        return f"the model has layers of type {', '.join(sorted(kinds))}, which need a padded row"
+    if getattr(config, "sliding_window", None) is not None and getattr(config, "use_sliding_window", True):
+        return f"sliding_window {config.sliding_window}: a packed row keeps no window"
+    if trainer.args.torch_compile:
+        return "torch_compile would compile the model anew for each layout of a packed row"
+    return None
