@@ -220,7 +220,7 @@ def test_tallies_count_every_row_and_token_of_a_window_once(accelerator):
 
 def test_capacity_is_that_of_trls_micro_batch_unless_given(accelerator):
     batches = make_batches()
-    for capacity, expected in ((None, 2), (30, 3)):
+    for capacity, expected in ((None, 2), (30, 4)):
         found = [batch for batch in regroup(batches, how(capacity=capacity), accelerator) if batch[ROW_SHARE]]
         costs = [packed_cost(sizes_of(batch), range(batch["prompt_ids"].size(0))) for batch in found]
         assert max(costs) <= (capacity or 4 * (4 + 9))
