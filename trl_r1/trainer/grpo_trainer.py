@@ -24,6 +24,7 @@ from trl_r1.trainer.dynamic_sampling import DynamicSampler
 from trl_r1.trainer.fast_step import FastStep
 from trl_r1.trainer.grpo_state import GRPOState, Stateful, restore_epoch
 from trl_r1.trainer.length_schedule import LengthSchedule
+from trl_r1.trainer.log_state import CompletionTable, LossWindow
 from trl_r1.trainer.reference import check_reference, load_reference, reference_from, save_reference
 from trl_r1.trainer.reward_errors import failed_rows, reward_budgets
 from trl_r1.trainer.reward_workers import RewardWorkers
@@ -79,7 +80,10 @@ class R1GRPOTrainer(GRPOTrainer):
         self._policy_was_passed = not isinstance(model, str)  # its name does not say what the reference model is
         check_reference(self)
         own: Any = self.args
-        self._stateful: dict[str, Stateful] = {}  # what a checkpoint keeps beside the fields of GRPOState
+        loss = LossWindow(self)
+        self.add_callback(loss)
+        # What a checkpoint keeps beside the fields of GRPOState
+        self._stateful: dict[str, Stateful] = {"loss_window": loss, "completion_table": CompletionTable(self)}
         self._last_rollout: Rollout | None = None
         self._rollout_rows: list[dict[str, Any]] = []
         if not isinstance(own, R1GRPOConfig):  # a plain GRPOConfig has none of our options
