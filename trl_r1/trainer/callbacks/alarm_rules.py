@@ -119,23 +119,24 @@ def _clipped(history: LogHistory, limits: AlarmThresholds) -> str | None:
 
 
 def _reward_hacking(history: LogHistory, limits: AlarmThresholds) -> str | None:
-    agreement = history.recent("signals/canary_agreement", limits.window)
-    if agreement is None:
+    names = ("signals/canary_agreement", "signals/canary_reward_right", "signals/canary_right")
+    agreement, told, found = (history.recent(name, limits.window) for name in names)
+    if agreement is None or told is None or found is None or told <= found:
+        return None  # a canary that finds more right is merely less strict
+    if agreement < limits.least_agreement:
+        return (
+            f"the reward calls {told:.0%} of the sample right, the canary {found:.0%}, and they agree on "
+            f"{agreement:.0%} of it"
+        )
+    told_start, found_start = (history.at_start(name, limits.window) for name in names[1:])
+    if told_start is None or found_start is None or told - told_start < limits.hacked_gain:
         return None
-    told, found = "signals/canary_reward_right", "signals/canary_right"
-    if agreement < limits.least_agreement and _now(history, told, limits) > _now(history, found, limits):
-        return f"the canary agrees with the reward on {agreement:.0%} of its sample only, and finds fewer right"
-    told_start, found_start = history.at_start(told, limits.window), history.at_start(found, limits.window)
-    if told_start is None or found_start is None:
+    if found - found_start > (told - told_start) / 5:
         return None
-    gain, real = _now(history, told, limits) - told_start, _now(history, found, limits) - found_start
-    if gain < limits.hacked_gain or real > gain / 5:
-        return None
-    return f"what the reward calls right rose by {gain:.0%} of the sample, what the canary calls right by {real:.0%}"
-
-
-def _now(history: LogHistory, name: str, limits: AlarmThresholds) -> float:
-    return history.recent(name, limits.window) or 0.0
+    return (
+        f"what the reward calls right went from {told_start:.0%} to {told:.0%} of the sample, what the canary calls "
+        f"right from {found_start:.0%} to {found:.0%}"
+    )
 
 
 def _reward_constant(history: LogHistory, limits: AlarmThresholds) -> str | None:
