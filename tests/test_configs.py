@@ -113,6 +113,8 @@ def test_dapo_and_dr_grpo_presets():
     assert (dapo.learning_rate, dapo.lr_scheduler_type, dapo.warmup_steps) == (1e-6, "constant_with_warmup", 320)
     assert dapo.generation_batch_size == 512 * 16
     assert dapo.mask_truncated_completions
+    assert dapo.dynamic_sampling
+    assert not dr_grpo.dynamic_sampling
     assert (dr_grpo.loss_type, dr_grpo.scale_rewards, dr_grpo.beta) == ("dr_grpo", "none", 0.0)
     assert (dr_grpo.adam_beta2, dr_grpo.weight_decay, dr_grpo.num_generations) == (0.95, 0.0, 8)
     assert dr_grpo.generation_batch_size == 128 * 8

@@ -70,6 +70,28 @@ def _data_problems(values: Mapping[str, Any]) -> list[str]:
         problems.append("pass_rate_band: missing with `curriculum: pass_rate_band`; use [0.1, 0.9], say")
     elif band is not None and not (len(band) == 2 and 0 <= band[0] <= band[1] <= 1):
         problems.append(f"pass_rate_band: {band} must be two numbers, lowest and highest, from 0 to 1")
+    return [*problems, *(_dynamic_sampling_problems(values) if values.get("dynamic_sampling") else ())]
+
+
+def _dynamic_sampling_problems(values: Mapping[str, Any]) -> list[str]:
+    """What a rollout of several rounds of generation rules out."""
+    problems = []
+    for name, wrong, right in (
+        ("scale_rewards", "batch", "group"),
+        ("multi_objective_aggregation", "normalize_then_sum", "sum_then_normalize"),
+    ):
+        if values[name] == wrong:
+            problems.append(
+                f"{name}: {wrong!r} with dynamic_sampling would take the spread of one round of generation, not of "
+                f"the rows trained on; use {right!r}, or set `dynamic_sampling: false`"
+            )
+    batch, size = values["per_device_train_batch_size"], values["num_generations"]
+    steps = values["steps_per_generation"] or values["gradient_accumulation_steps"]
+    if values["generation_batch_size"] is None and size and batch * steps % size:
+        problems.append(
+            f"dynamic_sampling: true needs whole groups in a process, and per_device_train_batch_size {batch} x "
+            f"{steps} steps of a rollout is no multiple of num_generations {size}; change one of them"
+        )
     return problems
 
 

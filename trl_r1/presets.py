@@ -63,6 +63,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "beta": 0.0,  # 2.3: no KL term
         "epsilon": 0.2,  # 3.1 clip-higher: low ...
         "epsilon_high": 0.28,  # ... and high
+        "dynamic_sampling": True,  # 3.2: groups whose rewards are all equal are replaced
         "mask_truncated_completions": True,  # 3.4 overlong filtering
         "learning_rate": 1.0e-6,  # 4.1
         "lr_scheduler_type": "constant_with_warmup",

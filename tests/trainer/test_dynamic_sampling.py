@@ -6,7 +6,7 @@ import logging
 import pytest
 import torch
 from datasets import Dataset
-from tiny_run import make_grpo, questions, stable_logs
+from tiny_run import make_arguments, make_grpo, questions, stable_logs
 
 from trl_r1.configs import R1GRPOConfig
 from trl_r1.data.difficulty import prompt_key
@@ -296,7 +296,21 @@ def test_data_that_cannot_work_is_refused_before_training(tmp_path, train_datase
         make(tmp_path, max_steps=2, run={"train_dataset": train_dataset})
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scale_rewards": "batch"}, "scale_rewards: 'batch' with dynamic_sampling"),
+        ({"multi_objective_aggregation": "normalize_then_sum"}, "use 'sum_then_normalize'"),
+        ({"per_device_train_batch_size": 6}, "6 x 1 steps of a rollout is no multiple of num_generations 4"),
+    ],
+)
+def test_settings_that_contradict_it_are_refused_before_a_model_is_loaded(tmp_path, options, message):
+    with pytest.raises(RecipeError, match=message):
+        make_arguments(R1GRPOConfig, str(tmp_path), dynamic_sampling=True, num_generations=G, **options)
+
+
 def test_half_a_group_in_a_process_is_refused(tmp_path):
+    # Two processes of 2 rows make one group of 4: the settings alone look right
     trainer, _ = make(tmp_path, dynamic_sampling=False)
     trainer.args.per_device_train_batch_size = 2
     with pytest.raises(RecipeError, match=r"2 rows .* no multiple of num_generations 4"):
