@@ -346,7 +346,8 @@ def show(result, console):
     console.print(
         f"\n[bold]{result['shape']}[/] · {result['size']} · {result['dtype']} · {result['rows']} rows, "
         f"{result['rows_without_gradient']:.0%} without gradient, completions of {result['mean_completion']:.0f} "
-        f"tokens · {result['rounds']} rounds, ratios of {result['ratios_of']} · limit {result['limit_gflop_s']:.0f} GFLOP/s"
+        f"tokens · {result['rounds']} rounds, ratios of {result['ratios_of']} "
+        f"· limit {result['limit_gflop_s']:.0f} GFLOP/s"
     )
     table = Table("variant", *[f"{phase}: s, ratio [min, max]" for phase in PHASES], "equal rows", "gradient l2")
     work = Table(
