@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from trl_r1.run_records import FinishedStage, RunRecords
 from trl_r1.stage_record import Measurement
+from trl_r1.trainer.callbacks import explain_loss
+from trl_r1.trainer.callbacks.loss_note import NEAR_ZERO
 
 
 if TYPE_CHECKING:
@@ -35,14 +37,26 @@ class Chart:
 
     title: str
     html: str
+    note: str | None = None
 
 
 REWARD_PREFIX, REWARD_SUFFIX = "rewards/", "/mean"
+LOSS = "Loss"
 PANELS = (
     Panel("Length", {"completions/mean_length": "mean", "completions/min_length": "shortest",
                      "completions/max_length": "longest"}),
-    Panel("Loss", {"loss": "loss"}),
-    Panel("Entropy and divergence", {"entropy": "entropy", "kl": "divergence from the reference"}),
+    Panel("Length by correctness", {"signals/length_correct": "right", "signals/length_wrong": "wrong",
+                                    "signals/think_tokens": "chain of thought"}),
+    Panel("Groups that teach", {"signals/with_signal": "with signal", "signals/all_right": "all right",
+                                "signals/all_wrong": "all wrong", "signals/cancelled": "rewards cancel out"}),
+    Panel("Second opinion", {"signals/canary_reward_right": "right by the reward",
+                             "signals/canary_right": "right by the canary"}),
+    Panel("Reflective words", {"signals/reflective_per_100_words": "in 100 words of thoughts"}),
+    Panel(LOSS, {"loss": "loss"}),
+    Panel("Entropy and divergence", {"entropy": "entropy", "entropy_of_rows_with_signal": "entropy, rows with signal",
+                                     "kl": "divergence from the reference"}),
+    Panel("Truncated and clipped", {"completions/clipped_ratio": "completions cut at the limit",
+                                    "clip_ratio/region_mean": "tokens whose ratio is clipped"}),
     Panel("Token accuracy", {"mean_token_accuracy": "token accuracy"}),
     Panel("Pairs ranked right", {"accuracy": "share of pairs"}),
 )  # fmt: skip
@@ -69,8 +83,19 @@ def training_charts(stage: FinishedStage) -> list[Chart]:
     for panel in panels:
         series = {label: _curve(history, key) for key, label in panel.series.items() if key in logged}
         if any(len(points) > 1 for points in series.values()):
-            charts.append(_draw(f"{stage.name}: {panel.title.lower()}", series, "step"))
+            chart = _draw(f"{stage.name}: {panel.title.lower()}", series, "step")
+            charts.append(replace(chart, note=_loss_note(stage)) if panel.title == LOSS else chart)
     return charts
+
+
+def _loss_note(stage: FinishedStage) -> str | None:
+    """What to say beside a curve of GRPO's loss that comes near 0."""
+    history = stage.record.history
+    near = any(abs(entry.get("loss", math.inf)) < NEAR_ZERO for entry in history)
+    if stage.record.kind != "grpo" or not near or any("aux_loss" in entry for entry in history):
+        return None
+    note = explain_loss(stage.record.config)
+    return None if note is None else f"The loss is near 0, and that is fine: {note}."
 
 
 def difficulty_charts(records: RunRecords, metrics: Mapping[str, str]) -> list[Chart]:

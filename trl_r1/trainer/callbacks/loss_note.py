@@ -62,13 +62,16 @@ def explain_loss(settings: Mapping[str, Any]) -> str | None:
     ```
     """
     get = {**_DEFAULTS, **settings}.__getitem__
+    steps = get("steps_per_generation")
+    if steps is None and get("generation_batch_size") is not None:
+        return None  # how many updates a rollout serves depends on the processes
     loss_type = get("loss_type")
     if loss_type not in _MEAN_OF_ROWS + _SUM_OF_TOKENS or get("entropy_coef") or get("use_adaptive_entropy"):
         return None
     if get("top_entropy_quantile") < 1 or (get("use_vllm") and get("vllm_importance_sampling_correction")):
         return None
     even = loss_type in _MEAN_OF_ROWS and not get("mask_truncated_completions")
-    parts = [_first_part(even, _updates_per_rollout(get("steps_per_generation"), get), loss_type)]
+    parts = [_first_part(even, _serves_several_updates(steps, get), loss_type)]
     if get("beta"):
         parts.append(
             f"beta {get('beta'):g} times the KL to the reference is added, which is 0 while the two are equal"
@@ -96,7 +99,7 @@ def _first_part(even: bool, several_updates: bool, loss_type: str) -> str:
     )
 
 
-def _updates_per_rollout(steps_per_generation: int | None, get: Any) -> bool:
+def _serves_several_updates(steps_per_generation: int | None, get: Any) -> bool:
     """Whether a rollout serves several updates, so that not all of them are made on the policy that sampled it."""
     accumulation: int = get("gradient_accumulation_steps")
     return bool(accumulation % ((steps_per_generation or accumulation) * get("num_iterations")))
