@@ -9,8 +9,8 @@ each. How long each completion is, is set on both sides by a logits processor, s
     uniform    uniform between 8 and 256
     worst      all 256, and 64 different prompts of one length: nothing to leave out
 
-Prints, a round, the ratio of processor times (wall times are shown too; another process on the machine moves them), and
-the share of rows whose tokens are the same.
+Prints, a round, the ratio of processor times, that of wall times (which other processes move more), and the share of
+rows whose tokens are the same.
 """
 
 import argparse
@@ -137,7 +137,9 @@ def main():
     torch.set_num_threads(1)
     found = time_generation(arguments.shape, arguments.rounds, arguments.seed)
     threads = os.environ.get("OMP_NUM_THREADS", "unset")
-    print(f"shape {arguments.shape}, mean length {found['mean_length']:.0f} of {LIMIT}, seed {arguments.seed}, ", end="")
+    print(
+        f"shape {arguments.shape}, mean length {found['mean_length']:.0f} of {LIMIT}, seed {arguments.seed}, ", end=""
+    )
     print(f"one thread (OMP_NUM_THREADS {threads})")
     print(f"{'round':<8}{'stock s':>9}{'compact s':>11}{'ratio':>8}{'wall ratio':>12}{'same rows':>11}")
     for number, ratio in enumerate(found["ratios"]):

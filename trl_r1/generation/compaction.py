@@ -45,9 +45,9 @@ def why_not_compact(model: Any, generation_config: Any) -> str | None:
         return "another engine generates"
     if "cache" not in inspect.signature(GenerationMixin.prepare_inputs_for_generation).parameters:
         return "this release of Transformers keeps its cache under another name"
-    for adapter in getattr(model, "peft_config", {}).values():
-        if getattr(adapter, "is_prompt_learning", False) or getattr(adapter, "alora_invocation_tokens", None):
-            return f"the {adapter.peft_type} adapter adds to each prompt"
+    reason = _why_not_adapters(model)
+    if reason is not None:
+        return reason
     base: Any = _base_model(model)
     if not isinstance(base, GenerationMixin):
         return f"{type(base).__name__} does not generate with Transformers"
@@ -96,7 +96,7 @@ class _CompactGenerate:
         self._stock = model.generate
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        reason = self._why_not(kwargs)
+        reason = _why_not_adapters(self._model) or self._why_not(kwargs)
         if reason is None:
             try:
                 return self._stock(*args, custom_generate=decode, **kwargs)
@@ -114,6 +114,13 @@ class _CompactGenerate:
             sharded = is_deepspeed_zero3_enabled() or is_fsdp_managed_module(_base_model(self._model))
             synced = sharded and torch.distributed.get_world_size() > 1
         return "weights are sharded, so every process must make the same number of steps" if synced else None
+
+
+def _why_not_adapters(model: Any) -> str | None:
+    for adapter in getattr(model, "peft_config", {}).values():
+        if getattr(adapter, "is_prompt_learning", False) or getattr(adapter, "alora_invocation_tokens", None):
+            return f"the {adapter.peft_type} adapter adds to each prompt"
+    return None
 
 
 def _new_cache(model: Any) -> DynamicCache:

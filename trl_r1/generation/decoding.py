@@ -11,7 +11,8 @@ from transformers.generation.configuration_utils import GenerationMode
 
 from trl_r1.generation.growing_cache import GrowingLayer, holds_plain_layers
 from trl_r1.generation.live_rows import LiveRows
-from trl_r1.generation.row_wise import follow_rows, why_not_row_wise
+from trl_r1.generation.row_wise import RowAware, follow_rows, why_not_row_wise
+from trl_r1.generation.sampling import Sampler
 
 
 # What the loop knows how to hand to the model; anything else may belong to single rows.
@@ -66,74 +67,44 @@ def decode(
     )
     if reason is not None:
         raise NotCompactError(reason)
-    processors, criteria, row_aware = follow_rows(logits_processor, stopping_criteria)
     with torch.no_grad():
         live, logits = _read_prompts(model, input_ids, generation_config, stopping_criteria.max_length, model_kwargs)
-        fixed = {name: value for name, value in model_kwargs.items() if name not in LiveRows.FORWARD_INPUTS}
-        choose = Sampler(len(live)) if generation_config.do_sample else _most_likely
+        processors, criteria, row_aware = follow_rows(logits_processor, stopping_criteria)
         for part in row_aware:
             part.select_rows(live.rows)
+        choose: Any = _most_likely
+        if generation_config.do_sample:
+            choose = Sampler(len(live), logits.size(-1), input_ids.device)
+            row_aware.append(choose)
+        fixed = {name: value for name, value in model_kwargs.items() if name not in LiveRows.FORWARD_INPUTS}
         with model._optimize_model_for_decode():
-            finished = torch.zeros(len(live), dtype=torch.bool, device=input_ids.device)
             while True:
                 scores = logits.to(copy=True, dtype=torch.float32, device=input_ids.device)
                 for processor in processors:
                     scores = processor(live.ids, scores)
-                live.append(choose(scores, None if live.complete else live.rows))
-                for criterion in criteria:
-                    finished = finished | criterion(live.ids, None)
-                if finished.any():
-                    ended = finished.tolist()
-                    if all(ended):
-                        return live.sequences()
-                    if ends:  # otherwise tokens after a row's end are in the output, so it must go on
-                        live.drop(ended)
-                        finished = torch.zeros(len(live), dtype=torch.bool, device=input_ids.device)
-                        for part in row_aware:
-                            part.select_rows(live.rows)
+                live.append(choose(scores))
+                if _end_rows(live, criteria, row_aware, ends):
+                    return live.sequences()
                 logits = model(**live.forward_inputs(), **fixed, return_dict=True).logits[:, -1]
 
 
-class Sampler:
-    """
-    Draws what `torch.multinomial` would draw for the whole batch, and gives the rows that are left their share.
-
-    `torch.multinomial(probs, 1)` is `(probs / noise).argmax()` with exponential noise of the shape of `probs`.
-
-    Args:
-        rows (`int`):
-            Rows of the whole batch.
-    """
-
-    def __init__(self, rows: int) -> None:
-        self._rows = rows
-        self._noise: torch.Tensor | None = None
-
-    def __call__(self, scores: torch.Tensor, rows: torch.Tensor | None) -> torch.Tensor:
-        """
-        Choose a token a row.
-
-        Args:
-            scores (`torch.Tensor`):
-                Logits of shape `(rows left, vocabulary)`.
-            rows (`torch.Tensor` or `None`):
-                Where these rows stand in the whole batch; `None` when they are all of it, in order.
-
-        Raises:
-            `RuntimeError`: `torch.multinomial`'s own, when a logit is not a number.
-        """
-        probs = torch.nn.functional.softmax(scores, dim=-1)
-        if self._noise is None:
-            self._noise = probs.new_empty((self._rows, probs.size(1)))
-        noise = self._noise.exponential_(1)
-        ratios = probs / (noise if rows is None else noise.index_select(0, rows))
-        tokens = ratios.argmax(dim=-1, keepdim=True)
-        if ratios.gather(1, tokens).isnan().any():
-            torch.multinomial(probs, num_samples=1)
-        return tokens.squeeze(1)
+def _end_rows(live: LiveRows, criteria: list[Any], row_aware: list[RowAware], drop: bool) -> bool:
+    """Take out the rows that have ended; whether all have."""
+    for criterion in criteria:
+        live.ended |= criterion(live.ids, None)
+    if not live.ended.any():
+        return False
+    ended = live.ended.tolist()
+    if all(ended):
+        return True
+    if drop:  # without end tokens, what comes after a row's end is in the output, so it must go on
+        live.drop(ended)
+        for part in row_aware:
+            part.select_rows(live.rows)
+    return False
 
 
-def _most_likely(scores: torch.Tensor, rows: torch.Tensor | None) -> torch.Tensor:
+def _most_likely(scores: torch.Tensor) -> torch.Tensor:
     return scores.argmax(dim=-1)
 
 
@@ -183,7 +154,7 @@ def _why_not_inputs(
 def why_not_model(model: Any) -> str | None:
     """Why rows of this model's batch are not independent of one another, or are handled in its own way, or `None`."""
     for name in ("prepare_inputs_for_generation", "_update_model_kwargs_for_generation", "_prefill"):
-        if getattr(type(model), name) is not getattr(GenerationMixin, name):
+        if name in vars(model) or getattr(type(model), name) is not getattr(GenerationMixin, name):
             return f"{type(model).__name__} has its own {name}"
     if model.config.is_encoder_decoder:
         return f"{type(model).__name__} is an encoder with a decoder"

@@ -58,13 +58,13 @@ class LiveRows:
         self.cache = cache
         self.length = width  # tokens of a row so far, prompt and padding included
         self.rows = torch.arange(count, device=input_ids.device)
-        self.complete = True  # whether all rows are there, in their order
+        self.ended = torch.zeros(count, dtype=torch.bool, device=input_ids.device)
         self._model = model
         self._max_length = max_length
         self._layers: list[GrowingLayer] = [layer for layer in cache.layers if isinstance(layer, GrowingLayer)]
         self._ids = input_ids.new_zeros((count, max_length))
         self._ids[:, :width] = input_ids
-        self._ended = torch.full_like(self._ids, pad)
+        self._output = torch.full_like(self._ids, pad)
         self._positions = position_ids[:, -1:].clone()
         self._room = min(max_length - width, max(BLOCK, width // 4))
         for layer in self._layers:
@@ -126,7 +126,7 @@ class LiveRows:
         )
         if self._padding is not None:
             self._padding = _move(self._padding, source, target, left)
-        self.complete = False
+        self.ended = torch.zeros(left, dtype=torch.bool, device=self._ids.device)
         if isinstance(self._masks, dict):
             self._masks = {name: _move(mask, source, target, left) for name, mask in self._masks.items()}
         elif self._masks is not None:
@@ -137,10 +137,10 @@ class LiveRows:
     def sequences(self) -> torch.Tensor:
         """Tokens of all rows of the batch, in its order, shape `(rows, length)`; ended rows are filled up."""
         self._keep_tokens(slice(None))
-        return self._ended[:, : self.length].clone()
+        return self._output[:, : self.length].clone()
 
     def _keep_tokens(self, places: Any) -> None:
-        self._ended[self.rows[places], : self.length] = self._ids[places, : self.length]
+        self._output[self.rows[places], : self.length] = self._ids[places, : self.length]
 
     def _grow(self) -> None:
         width = self.length - self._left_out
