@@ -14,8 +14,8 @@ from trl_r1.errors import RecipeError
 from trl_r1.trainer import R1GRPOTrainer
 from trl_r1.trainer.dynamic_sampling import DynamicSampler
 from trl_r1.trainer.fresh_prompts import FreshPrompts
-from trl_r1.trainer.rollout import RolloutCallback
-from trl_r1.trainer.rounds import choose_groups, merge_metrics
+from trl_r1.trainer.rollout import Rollout, RolloutCallback
+from trl_r1.trainer.rounds import Round, choose_groups, merge_metrics, merge_outputs
 
 
 G = 4
@@ -194,6 +194,16 @@ def test_metrics_describe_everything_generated(tmp_path):
     assert metrics["frac_reward_zero_std"] == pytest.approx((groups.std(dim=1) == 0).float().mean().item())
 
 
+def test_metrics_of_what_is_trained_on_stand_beside_them(tmp_path):
+    trainer, _ = make(tmp_path, dynamic_sampling_max_rounds=2)
+    output = trainer._generate_and_score_completions(rows_of(trainer, range(4)))
+    kinds = ["dead" if same else "live" for same in tied(output)]
+    assert value(trainer, "trained_reward") == pytest.approx(
+        sum({"live": 0.5, "dead": 0.25}[kind] for kind in kinds) / 4
+    )
+    assert value(trainer, "trained_mean_length") == pytest.approx(output["completion_mask"].sum().item() / (4 * G))
+
+
 def test_rounds_are_bounded_and_what_lacks_is_kept_counted_and_said_once(tmp_path, caplog):
     trainer, seen = make(tmp_path, ["dead"] * 60, dynamic_sampling_max_rounds=3, drop_tied_groups=True)
     with caplog.at_level(logging.WARNING):
@@ -366,3 +376,59 @@ def test_metrics_of_rounds_are_weighted_by_their_rows():
     }
     merged = merge_metrics([(4, extra), (4, {"rewards/judge/mean": [0.5], "a/max_x": [9.0]})])
     assert merged == {"rewards/judge/mean": 0.5, "a/max_x": 9.0}
+
+
+def fake_round(width, prompt_width, ratio=None, **others):
+    """A round of one group of two rows, filled with its widths."""
+    rollout = Rollout(
+        step=0,
+        rows=[],
+        prompts=["", ""],
+        completions=["", ""],
+        completion_ids=[[7] * width, [7]],
+        truncated=[False, False],
+        rewards=torch.tensor([[0.0], [1.0]]),
+        offset=0,
+        num_generations=2,
+        reward_names=("r",),
+        reward_weights=(1.0,),
+    )
+    output = {
+        "prompt_ids": torch.full((2, prompt_width), prompt_width),
+        "prompt_mask": torch.ones(2, prompt_width, dtype=torch.long),
+        "completion_ids": torch.tensor([[7] * width, [7] + [0] * (width - 1)]),
+        "completion_mask": torch.tensor([[1] * width, [1] + [0] * (width - 1)]),
+        "advantages": torch.tensor([-1.0, 1.0]),
+        **({} if ratio is None else {"importance_sampling_ratio": torch.full((2, ratio), 2.0)}),
+        **others,
+    }
+    return Round(output=output, rollout=rollout, signal=torch.tensor([[True]]), metrics={}, table={})
+
+
+def test_rows_of_all_widths_are_merged():
+    rounds = [fake_round(1, 3, ratio=1), fake_round(4, 2, ratio=4, tool_mask=torch.tensor([[1, 0, 1, 1]] * 2))]
+    merged = merge_outputs(rounds, [(1, 0), (0, 1)], pad_token_id=9)
+    assert merged["prompt_ids"].tolist() == [[9, 2, 2], [3, 3, 3]]
+    assert merged["prompt_mask"].tolist() == [[0, 1, 1], [1, 1, 1]]
+    assert merged["completion_ids"].tolist() == [[7, 7, 7, 7], [7, 9, 9, 9]]
+    assert merged["completion_mask"].tolist() == [[1, 1, 1, 1], [1, 0, 0, 0]]
+    assert merged["tool_mask"].tolist() == [[1, 0, 1, 1], [1, 1, 1, 1]]
+    assert merged["importance_sampling_ratio"].tolist() == [[2.0, 2.0, 2.0, 2.0], [2.0, 1.0, 1.0, 1.0]]
+    assert merged["advantages"].tolist() == [-1.0, 1.0]
+    narrow = merge_outputs(rounds, [(1, 1), (0, 1)], pad_token_id=9)
+    assert narrow["completion_ids"].tolist() == [[7], [7]]  # cut to the longest row that is kept
+    assert merge_outputs(rounds, [(0, 0)], pad_token_id=9, multiple=4)["prompt_ids"].tolist() == [[9, 3, 3, 3]]
+
+
+def test_ratios_of_whole_sequences_keep_their_width():
+    rounds = [fake_round(2, 2, ratio=1), fake_round(3, 2, ratio=1)]
+    merged = merge_outputs(rounds, [(0, 0), (1, 0)], pad_token_id=9)
+    assert merged["importance_sampling_ratio"].tolist() == [[2.0], [2.0]]
+
+
+def test_what_cannot_be_merged_is_named():
+    with pytest.raises(ValueError, match="pixel_values: dynamic_sampling cannot merge it"):
+        merge_outputs([fake_round(1, 1, pixel_values=torch.zeros(2, 3))], [(0, 0)], pad_token_id=9)
+    rounds = [fake_round(1, 1), fake_round(1, 1, sampling_per_token_logps=torch.zeros(2, 1))]
+    with pytest.raises(ValueError, match="sampling_per_token_logps: a round of dynamic_sampling lacks"):
+        merge_outputs(rounds, [(0, 0)], pad_token_id=9)

@@ -112,9 +112,13 @@ class DynamicSampler:
             rounds.append(self._round(fresh, generate))
             chosen, lacks = choose_groups([one.signal for one in rounds])
         self._warn(lacks, len(rounds))
-        self._log_rounds(rounds, chosen)
+        self._log_rounds(rounds)
         picks = rows_of(chosen[self._process], self._group_size)
         self._count(rounds, picks, lacks)
+        everywhere = rows_of(_everywhere(rounds, chosen), self._group_size)
+        extend_table(self._trainer._logs, rounds, everywhere)
+        trained = torch.stack([rounds[number].rollout.totals[row] for number, row in everywhere])
+        self._trainer._metrics["train"]["dynamic_sampling/trained_reward"].append(trained.nanmean().item())
         if len(rounds) == 1:
             return rounds[0].output
         return self._merge(rounds, picks)
@@ -195,10 +199,11 @@ class DynamicSampler:
         metrics: Any = self._trainer._metrics["train"]
         metrics["dynamic_sampling/rounds"].append(float(len(rounds)))
         metrics["dynamic_sampling/groups_without_signal"].append(float(sum(lacks)))
+        metrics["dynamic_sampling/trained_mean_length"].append(trained / rounds[0].rows)
         for name, value in asdict(totals).items():
             metrics[f"dynamic_sampling/{name}"] = [float(value)]  # a sum so far, like TRL's num_tokens
 
-    def _log_rounds(self, rounds: Sequence[Round], chosen: Sequence[Sequence[tuple[int, int]]]) -> None:
+    def _log_rounds(self, rounds: Sequence[Round]) -> None:
         """Put what TRL logged in each round back, as the log of one rollout."""
         trainer: Any = self._trainer
         metrics = trainer._metrics["train"]
@@ -208,13 +213,6 @@ class DynamicSampler:
         else:
             for name, value in merge_metrics([(one.rows, one.metrics) for one in rounds]).items():
                 metrics[name] = [value] if name == TOTAL else [*metrics[name], value]
-        groups = [one.signal.size(1) for one in rounds]
-        everywhere = [
-            (number, process * groups[number] + group)
-            for process, places in enumerate(chosen)
-            for number, group in places
-        ]
-        extend_table(trainer._logs, rounds, rows_of(everywhere, self._group_size))
 
     def _warn(self, lacks: Sequence[int], rounds: int) -> None:
         if not any(lacks) or self._warned:
@@ -228,6 +226,14 @@ class DynamicSampler:
             rounds,
             self._trainer.args.dynamic_sampling_max_rounds,  # type: ignore[attr-defined]
         )
+
+
+def _everywhere(rounds: Sequence[Round], chosen: Sequence[Sequence[tuple[int, int]]]) -> list[tuple[int, int]]:
+    """Round and group in it of all processes' places, process by process."""
+    groups = [one.signal.size(1) for one in rounds]
+    return [
+        (number, process * groups[number] + group) for process, places in enumerate(chosen) for number, group in places
+    ]
 
 
 def _problems(trainer: R1GRPOTrainer) -> list[str]:

@@ -152,7 +152,7 @@ def merge_outputs(
         side, value = PADDING.get(name, ("", 0))
         fill = pad_token_id if value is None else value
         tensors = [_tensor(one, name) for one in rounds]
-        if side and tensors[0].size(1) != 1:
+        if side and any(tensor.size(1) > 1 for tensor in tensors):  # a ratio of whole sequences has width 1
             tensors = [_resize(tensor, widths[side], side, fill) for tensor in tensors]
         merged[name] = torch.stack([tensors[number][row] for number, row in picks])
     return merged
