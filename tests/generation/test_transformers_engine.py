@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import pytest
 import torch
 from transformers import GenerationConfig
@@ -46,6 +48,13 @@ def test_sampling_repeats_with_its_seed_whatever_the_global_state(engine):
     assert engine.generate(PROMPTS, SAMPLED) == first
     other = SamplingParameters(temperature=1.0, max_new_tokens=12, num_samples=3, seed=8, batch_size=4)
     assert engine.generate(PROMPTS, other) != first
+
+
+@pytest.mark.parametrize("params", [SAMPLED, GREEDY], ids=["sampled", "greedy"])
+def test_completions_are_those_of_plain_generate(engine, params, monkeypatch):
+    found = engine.generate(PROMPTS, params)
+    monkeypatch.setattr("trl_r1.generation.compaction.compact_generation", lambda model: nullcontext())
+    assert engine.generate(PROMPTS, params) == found
 
 
 def test_batches_draw_from_different_seeds(engine):

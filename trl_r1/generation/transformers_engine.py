@@ -140,17 +140,20 @@ class TransformersEngine:
     def _generate_batch(self, encoded: list[list[int]], params: SamplingParameters, seed: int) -> list[Completion]:
         import torch
 
+        from trl_r1.generation.compaction import compact_generation
+
         device = self.model.device
         width = max(map(len, encoded))
         padded = [[self._pad_id] * (width - len(ids)) + ids for ids in encoded]
         mask = [[0] * (width - len(ids)) + [1] * len(ids) for ids in encoded]
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
-            output = self.model.generate(
-                input_ids=torch.tensor(padded, device=device),
-                attention_mask=torch.tensor(mask, device=device),
-                generation_config=self._generation_config(params),
-            )
+            with compact_generation(self.model):
+                output = self.model.generate(
+                    input_ids=torch.tensor(padded, device=device),
+                    attention_mask=torch.tensor(mask, device=device),
+                    generation_config=self._generation_config(params),
+                )
         return [self._completion(ids) for ids in output[:, width:].tolist()]
 
     def _generation_config(self, params: SamplingParameters) -> Any:
