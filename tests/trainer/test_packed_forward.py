@@ -47,6 +47,14 @@ def test_every_shape_of_a_micro_batch(shape, tmp_path):
     compare(make_trainer(tmp_path, make_family("qwen2")), shape)
 
 
+def test_an_empty_prompt_goes_the_padded_way(tmp_path):
+    trainer = make_trainer(tmp_path, make_family("qwen2"))
+    rows = make_rows([(4, 3, 0), (0, 2, 1)])
+    expected = values_and_gradient(stock(trainer), trainer.model, rows)
+    found = values_and_gradient(PackedForward(trainer), trainer.model, rows)
+    assert distance(found[2], expected[2]) <= ROUNDING
+
+
 def test_rows_that_all_lack_a_completion_have_a_graph_and_no_gradient(tmp_path):
     trainer = make_trainer(tmp_path, make_family("qwen2"))
     ids, mask, columns = make_rows([(4, 0, 0), (2, 0, 1)])
@@ -146,8 +154,8 @@ def test_other_passes_and_the_saved_model_know_nothing_of_it(tmp_path):
 
 
 def test_each_distinct_prompt_comes_once_and_no_padding():
-    ids, mask, columns = make_rows([(3, 2, 0), (1, 1, 1), (3, 4, 0), (5, 0, 2)])
-    batch = pack(ids, mask, columns)
+    ids, _, columns = make_rows([(3, 2, 0), (1, 1, 1), (3, 4, 0), (5, 0, 2)])
+    batch = pack(ids, [3, 1, 3, 5], [2, 1, 4, 0], columns)
     left = ids.size(1) - columns
     first, second, third = ids[0], ids[1], ids[2]
     expected = [*first[left - 3 : left + 1], *third[left - 1 : left + 3], second[left - 1]]

@@ -32,6 +32,12 @@ TRIAL_ROWS = ((6, 7), (6, 3), (3, 5), (9, 0), (1, 2))
 EXTRA_COLUMNS = 2  # of padding, on both sides
 
 
+def models_of(trainer: Any) -> list[Any]:
+    """The policy, and the reference model if there is one, without the wrappers of distributed training."""
+    models = (trainer.model, trainer.ref_model)
+    return [trainer.accelerator.unwrap_model(model) for model in models if model is not None]
+
+
 def text_config(model: Any) -> Any:
     """Configuration of the language model inside a model."""
     return model.config.get_text_config()

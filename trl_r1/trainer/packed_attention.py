@@ -55,7 +55,7 @@ class PackedLayout:
     def __init__(self, families: Sequence[tuple[int, Sequence[int]]]) -> None:
         self.families: list[tuple[int, int, int]] = []  # start, shared tokens, tokens of all segments
         self.pieces: list[tuple[int, int, int, int]] = []
-        self._varlen: VarlenIndex | None = None
+        self._varlen: dict[torch.device, VarlenIndex] = {}
         start = 0
         for shared, segments in families:
             self.families.append((start, shared, sum(segments)))
@@ -68,10 +68,10 @@ class PackedLayout:
             start = place
 
     def varlen(self, device: torch.device) -> VarlenIndex:
-        """The same as indices of a varlen kernel, made once for all layers."""
-        if self._varlen is None:
-            self._varlen = VarlenIndex(self.pieces, device)
-        return self._varlen
+        """The same as indices of a varlen kernel, made once for all layers on a device."""
+        if device not in self._varlen:
+            self._varlen[device] = VarlenIndex(self.pieces, device)
+        return self._varlen[device]
 
 
 class VarlenIndex:

@@ -14,42 +14,36 @@ from typing import Any
 import torch
 from transformers import AttentionInterface
 
-from trl_r1.trainer.forward_probe import find_difference, text_config, why_not_reshape
-from trl_r1.trainer.head_positions import HeadPositions, spread
+from trl_r1.trainer.forward_probe import models_of, text_config
+from trl_r1.trainer.head_positions import spread
 from trl_r1.trainer.packed_attention import LAYOUT, PackedLayout, register_packed_attention
+from trl_r1.trainer.padded_forward import PaddedForward
 
 
-class PackedForward:
+class PackedForward(PaddedForward):
     """
     Log-probabilities of completion tokens by one packed row, in the place of TRL's padded rows.
 
+    Called as [`PaddedForward`] is. A micro-batch with an empty prompt, which has no last token to repeat, goes that
+    way.
+
     Args:
         trainer ([`~trl.GRPOTrainer`]):
-            After its construction. Its policy and its reference model get a hook that is idle outside this pass.
+            After its construction. Its policy and its reference model get a hook that is idle outside this pass, and
+            their attention implementation serves packed rows too from now on.
     """
 
     def __init__(self, trainer: Any) -> None:
-        self._autocast = trainer.accelerator.autocast
-        models = [trainer.accelerator.unwrap_model(model) for model in (trainer.model, trainer.ref_model) if model]
-        for model in models:
+        super().__init__(trainer)
+        for model in models_of(trainer):
             register_packed_attention(text_config(model)._attn_implementation)
-        self._head = HeadPositions(models)
 
     @staticmethod
-    def why_not(trainer: Any) -> str | None:
-        """Why this pass would not be exact for the trainer's model, or `None`. Runs the model on a few tokens."""
-        reason = why_not_reshape(trainer) or _why_not_pack(trainer)
-        if reason is not None:
-            return reason
-        forward = PackedForward(trainer)
-        try:
-            return find_difference(trainer, forward)
-        finally:
-            forward.close()
-
-    def close(self) -> None:
-        """Take the hooks off the models."""
-        self._head.remove()
+    def _why_not_model(trainer: Any) -> str | None:
+        if trainer.args.torch_compile:
+            return "torch_compile would compile the model anew for each layout of a packed row"
+        reasons = (_why_not_attention(text_config(model)) for model in models_of(trainer))
+        return next(filter(None, reasons), None)
 
     def __call__(
         self,
@@ -59,26 +53,12 @@ class PackedForward:
         logits_to_keep: int,
         compute_entropy: bool,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """
-        One pass of the model.
-
-        Args:
-            model (`Any`):
-                The policy or the reference model, as TRL calls it.
-            input_ids (`torch.Tensor`):
-                Shape `(rows, prompt columns + logits_to_keep)`; prompts padded left, completions right.
-            attention_mask (`torch.Tensor`):
-                The same shape; 0 at padding, and throughout a completion that takes no part.
-            logits_to_keep (`int`):
-                Columns of the completions.
-            compute_entropy (`bool`):
-                Whether the entropies are wanted.
-
-        Returns:
-            `tuple[torch.Tensor, torch.Tensor | None]`: log-probabilities and entropies, `(rows, logits_to_keep)`, 0
-            where a row has no completion token.
-        """
-        batch = pack(input_ids, attention_mask, logits_to_keep)
+        """One pass of the model; arguments and result are those of [`PaddedForward`]."""
+        prompts = attention_mask[:, :-logits_to_keep].sum(1).tolist()
+        completions = attention_mask[:, -logits_to_keep:].sum(1).tolist()
+        if 0 in prompts:
+            return super().__call__(model, input_ids, attention_mask, logits_to_keep, compute_entropy)
+        batch = pack(input_ids, prompts, completions, logits_to_keep)
         with self._head.only(batch.head_positions), self._autocast():
             output = model(
                 input_ids=batch.input_ids,
@@ -122,7 +102,7 @@ class PackedBatch:
     layout: PackedLayout
 
 
-def pack(input_ids: torch.Tensor, attention_mask: torch.Tensor, logits_to_keep: int) -> PackedBatch:
+def pack(input_ids: torch.Tensor, prompts: list[int], completions: list[int], logits_to_keep: int) -> PackedBatch:
     """
     Pack padded rows.
 
@@ -132,17 +112,18 @@ def pack(input_ids: torch.Tensor, attention_mask: torch.Tensor, logits_to_keep: 
     Args:
         input_ids (`torch.Tensor`):
             Shape `(rows, prompt columns + logits_to_keep)`.
-        attention_mask (`torch.Tensor`):
-            The same shape.
+        prompts (`list[int]`):
+            Prompt tokens of each row, at least 1.
+        completions (`list[int]`):
+            Completion tokens of each row.
         logits_to_keep (`int`):
             Columns of the completions.
     """
     width = input_ids.size(1)
-    prompts = attention_mask[:, :-logits_to_keep].sum(1).tolist()
-    completions = attention_mask[:, -logits_to_keep:].sum(1).tolist()
     empty = not any(completions)
     if empty:
-        completions[min(range(len(prompts)), key=prompts.__getitem__)] = 1
+        shortest = min(range(len(prompts)), key=prompts.__getitem__)
+        completions = [int(row == shortest) for row in range(len(prompts))]
     sources, positions, heads, targets = [], [], [], []
     families, place = [], 0
     for rows in _by_prompt(input_ids[:, :-logits_to_keep], prompts, completions):
@@ -168,7 +149,7 @@ def pack(input_ids: torch.Tensor, attention_mask: torch.Tensor, logits_to_keep: 
         position_ids=torch.cat(positions).to(device).unsqueeze(0),
         head_positions=head.to(device),
         labels=flat[(source[head] + 1).to(device)].unsqueeze(0),
-        targets=torch.cat(targets)[: 0 if empty else None].to(device),
+        targets=torch.tensor([], dtype=torch.long) if empty else torch.cat(targets).to(device),
         layout=PackedLayout(families),
     )
 
@@ -183,20 +164,17 @@ def _by_prompt(prompt_ids: torch.Tensor, lengths: list[int], completions: list[i
     return list(families.values())
 
 
-def _why_not_pack(trainer: Any) -> str | None:
-    """Why the attention of the model cannot be that of a packed row."""
-    config = text_config(trainer.accelerator.unwrap_model(trainer.model))
+def _why_not_attention(config: Any) -> str | None:
+    """Why a model's attention cannot be that of a packed row."""
     implementation = config._attn_implementation
     if implementation == "eager" or implementation not in AttentionInterface():
         return (
             f"attn_implementation {implementation!r} is the model file's own function, which knows no packed rows; "
-            "load the model with 'sdpa' or a flash attention"
+            "load the model with 'sdpa' or a flash attention, if it has them"
         )
     kinds = set(getattr(config, "layer_types", None) or []) - {"full_attention"}
     if kinds:
-        return f"the model has layers of type {', '.join(sorted(kinds))}, which need a padded row"
+        return f"the model has layers of type {', '.join(sorted(kinds))}, which need padded rows"
     if getattr(config, "sliding_window", None) is not None and getattr(config, "use_sliding_window", True):
         return f"sliding_window {config.sliding_window}: a packed row keeps no window"
-    if trainer.args.torch_compile:
-        return "torch_compile would compile the model anew for each layout of a packed row"
     return None

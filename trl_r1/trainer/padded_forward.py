@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from trl_r1.trainer.forward_probe import find_difference, why_not_reshape
+from trl_r1.trainer.forward_probe import find_difference, models_of, why_not_reshape
 from trl_r1.trainer.head_positions import HeadPositions, spread
 
 
@@ -25,20 +25,24 @@ class PaddedForward:
 
     def __init__(self, trainer: Any) -> None:
         self._autocast = trainer.accelerator.autocast
-        models = [trainer.accelerator.unwrap_model(model) for model in (trainer.model, trainer.ref_model) if model]
-        self._head = HeadPositions(models)
+        self._head = HeadPositions(models_of(trainer))
 
-    @staticmethod
-    def why_not(trainer: Any) -> str | None:
+    @classmethod
+    def why_not(cls, trainer: Any) -> str | None:
         """Why this pass would not be exact for the trainer's model, or `None`. Runs the model on a few tokens."""
-        reason = why_not_reshape(trainer)
+        reason = why_not_reshape(trainer) or cls._why_not_model(trainer)
         if reason is not None:
             return reason
-        forward = PaddedForward(trainer)
+        forward = cls(trainer)
         try:
             return find_difference(trainer, forward)
         finally:
             forward.close()
+
+    @staticmethod
+    def _why_not_model(trainer: Any) -> str | None:
+        """Reasons of this pass alone; there are none against padded rows."""
+        return None
 
     def close(self) -> None:
         """Take the hooks off the models."""
@@ -53,9 +57,26 @@ class PaddedForward:
         compute_entropy: bool,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """
-        One pass of the model; arguments and result are those of [`PackedForward`].
+        One pass of the model, without the rows that have no completion token.
 
-        Rows without a completion token are left out. If that is every row, the shortest prompt stands in.
+        If that is every row, the shortest prompt stands in, with a label that has no target: each process then runs
+        the model as often as the others.
+
+        Args:
+            model (`Any`):
+                The policy or the reference model, as TRL calls it.
+            input_ids (`torch.Tensor`):
+                Shape `(rows, prompt columns + logits_to_keep)`; prompts padded left, completions right.
+            attention_mask (`torch.Tensor`):
+                The same shape; 0 at padding, and throughout a completion that takes no part.
+            logits_to_keep (`int`):
+                Columns of the completions.
+            compute_entropy (`bool`):
+                Whether the entropies are wanted.
+
+        Returns:
+            `tuple[torch.Tensor, torch.Tensor | None]`: log-probabilities and entropies, `(rows, logits_to_keep)`, 0
+            where a row has no completion token.
         """
         rows, columns = input_ids.size(0), logits_to_keep
         prompts = attention_mask[:, :-columns].sum(1)
