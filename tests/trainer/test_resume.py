@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from killed_run import main, make_sft
@@ -19,6 +20,7 @@ from trl_r1.errors import RecordError
 from trl_r1.trainer import R1GRPOTrainer
 from trl_r1.trainer.callbacks import WholeCheckpointCallback, last_whole_checkpoint, train_or_resume
 from trl_r1.trainer.callbacks.checkpoints import MARKER_NAME
+from trl_r1.trainer.log_state import _plain
 
 
 HERE = Path(__file__).parent
@@ -32,6 +34,7 @@ RUNS = {
         "grpo",
         {"beta": 0.1, "sync_ref_model": True, "ref_model_sync_steps": 3, "ref_model_mixup_alpha": 1.0},
     ),
+    "grpo, log row over three steps": ("grpo", {"logging_steps": 3}),
     "sft, second epoch": ("sft", {}),
 }
 
@@ -162,6 +165,27 @@ def test_one_kept_checkpoint_is_warned_about(tmp_path, caplog):
 def resume(folder, **options):
     trainer = make_grpo(R1GRPOTrainer, R1GRPOConfig, str(folder), **{**SAVING, "max_steps": 4, **options})
     return trainer.train(resume_from_checkpoint=str(folder / "checkpoint-3"))
+
+
+def test_the_table_after_a_resume_inside_a_rollout_is_that_of_the_rollout(tmp_path):
+    options = {"steps_per_generation": 4, "save_steps": 3, "max_steps": 4, "log_completions": True}
+    options["num_completions_to_print"] = 0
+    save_one_checkpoint(tmp_path / "out", **options)
+    table = tmp_path / "out" / "completions" / "completions_00004.parquet"
+    expected = table.read_bytes()
+    table.unlink()
+    resume(tmp_path / "out", **options)
+    assert table.read_bytes() == expected
+
+
+def test_what_is_no_plain_value_stays_readable_in_a_checkpoint():
+    values = [{"image": object(), "n": np.float32(0.5)}, (1, None), torch.ones(2)]
+    kept = _plain(values)
+    assert kept[0]["image"].startswith("<object object")
+    assert kept[0]["n"] == 0.5
+    assert type(kept[0]["n"]) is float
+    assert kept[1] == [1, None]
+    assert kept[2] is values[2]
 
 
 def test_a_streamed_dataset_resumes_too(tmp_path):
