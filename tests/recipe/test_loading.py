@@ -169,6 +169,7 @@ def test_all_problems_of_a_file_at_once(write):
         ("dtype: bf16\n", "dtype: 'bf16' is unknown; did you mean 'bfloat16'?"),
         ("preset: r1\n", "preset: 'r1' is unknown; use one of r1_zero_paper, r1_paper, dapo, dr_grpo"),
         ("max_steps: 10\nnum_train_epochs: 2\n", "num_train_epochs: 2 is ignored beside max_steps 10"),
+        ("max_steps: 0\n", "max_steps: 0 would save an untrained model"),
         ("seed: -1\n", "seed: -1 must be at least 0"),
         ("num_train_epochs: 0\n", "num_train_epochs: 0 must be above 0"),
         ("per_device_eval_batch_size: 0\n", "per_device_eval_batch_size: 0 must be at least 1"),

@@ -106,6 +106,8 @@ def _training(context: RecipeContext) -> Iterator[str]:
     if {"max_steps", "num_train_epochs"} <= given and values["max_steps"] > 0:
         epochs, steps = values["num_train_epochs"], values["max_steps"]
         yield f"num_train_epochs: {epochs} is ignored beside max_steps {steps}; keep one of them"
+    if "max_steps" in given and values["max_steps"] == 0:
+        yield "max_steps: 0 would save an untrained model; use at least 1, or leave it out for num_train_epochs"
     if values["num_train_epochs"] <= 0 and values["max_steps"] <= 0:
         yield f"num_train_epochs: {values['num_train_epochs']} must be above 0"
     if values["fp16"] and values["bf16"]:
