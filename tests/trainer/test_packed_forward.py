@@ -1,6 +1,7 @@
 """The packed row against TRL's padded rows: values, gradients, and when it is refused."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,10 +18,12 @@ from forward_cases import (
 )
 from peft import LoraConfig, PrefixTuningConfig
 from tiny_run import make_grpo, make_tokenizer, policy_on_disk
-from transformers import AutoConfig, GPT2Config, GPT2LMHeadModel
+from transformers import AttentionInterface, AttentionMaskInterface, AutoConfig, GPT2Config, GPT2LMHeadModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
 
 from trl_r1.configs import R1GRPOConfig
-from trl_r1.trainer import R1GRPOTrainer
+from trl_r1.trainer import R1GRPOTrainer, forward_probe
 from trl_r1.trainer.packed_forward import PackedForward, pack
 
 
@@ -102,6 +105,31 @@ def test_a_trial_in_bfloat16_also_runs_in_float32(tmp_path):
     assert trainer.accelerator.autocast_handler is None
     trainer = make_trainer(tmp_path / "exact", make_family("qwen2"), bf16=True)
     assert PackedForward.why_not(trainer) is None
+
+
+def test_flash_attention_is_tried_in_16_bits_only(tmp_path, monkeypatch):
+    calls = []
+
+    def flash(module, query, key, value, attention_mask, **kwargs):
+        if not torch.is_autocast_enabled("cpu"):
+            raise RuntimeError("FlashAttention only supports fp16 and bf16 data types")
+        calls.append(attention_mask)
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+
+    monkeypatch.setitem(AttentionInterface._global_mapping, "flash_of_a_test", flash)
+    monkeypatch.setitem(AttentionMaskInterface._global_mapping, "flash_of_a_test", sdpa_mask)
+    model = make_family("qwen2")
+    model.config._attn_implementation = "flash_of_a_test"
+    trainer = make_trainer(tmp_path, model, bf16=True)
+    assert PackedForward.why_not(trainer) is None
+    assert len(calls) == 2  # TRL's pass through both layers; ours goes by the layout
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("tf32", 5e-3), ("ieee", 1e-5)])
+def test_tf32_is_allowed_its_rounding(precision, tolerance, monkeypatch):
+    monkeypatch.setattr(torch.backends.cuda, "matmul", SimpleNamespace(fp32_precision=precision))
+    accelerator = SimpleNamespace(device=torch.device("cuda"), native_amp=False, mixed_precision="no")
+    assert forward_probe._tolerance(accelerator, torch.nn.Linear(1, 1)) == tolerance
 
 
 def test_adapters_get_their_gradient_and_may_be_switched_off(tmp_path):

@@ -68,9 +68,9 @@ def find_difference(trainer: Any, forward: Forward) -> str | None:
     """
     Run a few random rows through TRL's function and through another one, and compare.
 
-    Where training autocasts, the first trial is without it, because rounding to 16 bits could hide a small difference;
-    the second is as training computes. The random state and the modes of the modules stay as they are.
-    All processes run it, and the main process decides for all.
+    Where training autocasts, the first trial is without it, because rounding to 16 bits could hide a small difference
+    (flash attention knows 16 bits only); the second is as training computes. The random state and the modes of the
+    modules stay as they are. All processes run it, and the main process decides for all.
 
     Args:
         trainer ([`~trl.GRPOTrainer`]):
@@ -86,7 +86,7 @@ def find_difference(trainer: Any, forward: Forward) -> str | None:
     devices = [accelerator.device] if accelerator.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), _as_evaluated(model), torch.no_grad():
         reason = None
-        if accelerator.native_amp:
+        if accelerator.native_amp and "flash" not in text_config(model)._attn_implementation:
             with _without_autocast(accelerator):
                 reason = _compare(trainer, model, forward)
         reason = reason or _compare(trainer, model, forward)
@@ -136,8 +136,9 @@ def _tolerance(accelerator: Any, model: Any) -> float:
     mixed = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(accelerator.mixed_precision)
     if accelerator.native_amp and mixed is not None and not _autocast_is_off(accelerator):
         dtype = mixed
-    if dtype == torch.float32 and accelerator.device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32:
-        return TF32_TOLERANCE
+    if dtype == torch.float32 and accelerator.device.type == "cuda":
+        # Not `allow_tf32`: reading it raises once the newer setting was used, as transformers does for `tf32: true`
+        return TF32_TOLERANCE if torch.backends.cuda.matmul.fp32_precision == "tf32" else TOLERANCE[dtype]
     return TOLERANCE.get(dtype, TOLERANCE[torch.bfloat16])
 
 
