@@ -140,8 +140,18 @@ def test_a_silent_reward_and_a_judge_that_never_varies(tmp_path):
     assert "other never judged" in run_curves(tmp_path / "a", silent)[3][0]["message"]
     always = {"signals/judge_lowest": lambda step, old: 1.0}
     assert "gave every completion 1" in run_curves(tmp_path / "b", always)[3][0]["message"]
+    rounded = {
+        "rewards/other/mean": lambda step, old: 0.1 + 1e-9 * (step % 3),  # means of float32
+        "rewards/other/std": lambda step, old: 7e-9,
+    }
+    assert "other gave every completion 0.1" in run_curves(tmp_path / "d", rounded)[3][0]["message"]
     once = {"rewards/other/mean": lambda step, old: 0.5 if step == 5 else None}
     assert run_curves(tmp_path / "c", once)[3] == []
+
+
+def test_kl_that_is_high_from_the_start_needs_no_history(tmp_path):
+    assert [line["step"] for line in run_curves(tmp_path / "a", {"kl": constant(25.0, 1)})[3]] == [4]
+    assert run_curves(tmp_path / "b", {"kl": constant(5.0, 1)})[3] == []
 
 
 def test_low_agreement_alone_is_hacking_only_if_the_canary_finds_fewer_right(tmp_path):
@@ -244,7 +254,7 @@ def test_alarms_of_steps_made_anew_are_forgotten(tmp_path):
     assert {line["alarm"]: line["step"] for line in found} == steps
     assert len(found) == 2
     resumed.on_train_begin(args, TrainerState(is_world_process_zero=True), TrainerControl())  # a new run
-    assert path.read_text() == ""
+    assert not path.exists()
 
 
 def same_reward(completions, **kwargs):

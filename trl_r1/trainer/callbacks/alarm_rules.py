@@ -105,9 +105,13 @@ def _entropy(history: LogHistory, limits: AlarmThresholds) -> str | None:
 def _kl(history: LogHistory, limits: AlarmThresholds) -> str | None:
     rows = max(1, limits.window // 2)
     now, before = history.recent("kl", rows), history.median_before("kl", rows, limits.long_window)
-    if now is None or before is None or now <= max(limits.most_kl, limits.kl_factor * before):
+    if now is None or now <= limits.most_kl:
         return None
-    return f"the KL to the reference went from {before:.3g} to {now:.3g} nats a token"
+    if before is not None and now > limits.kl_factor * before:
+        return f"the KL to the reference went from {before:.3g} to {now:.3g} nats a token"
+    if now > limits.kl_factor * limits.most_kl:  # however it got there
+        return f"the KL to the reference is {now:.3g} nats a token"
+    return None
 
 
 def _clipped(history: LogHistory, limits: AlarmThresholds) -> str | None:
@@ -148,10 +152,10 @@ def _reward_constant(history: LogHistory, limits: AlarmThresholds) -> str | None
         means, reward = history.column(name), name.split("/")[1]
         if means.rows >= limits.long_window and not means.numbers:
             found.append(f"{reward} never judged a completion")
-        elif len(means.numbers) >= limits.long_window and means.constant and means.numbers[0] not in (0, 1):
-            deviations = history.column(f"rewards/{reward}/std")
-            if deviations.constant and deviations.numbers[:1] == [0]:
-                found.append(f"{reward} gave every completion {means.numbers[0]:g}")
+        if len(means.numbers) < limits.long_window or not means.constant or means.numbers[0] in (0, 1):
+            continue
+        if history.column(f"rewards/{reward}/std").largest < 1e-6:  # not exactly 0: the mean was rounded
+            found.append(f"{reward} gave every completion {means.numbers[0]:g}")
     lowest, highest = history.column("signals/judge_lowest"), history.column("signals/judge_highest")
     never_varied = lowest.constant and highest.constant and lowest.numbers[:1] == highest.numbers[:1]
     if never_varied and len(lowest.numbers) >= limits.long_window:

@@ -26,7 +26,8 @@ class AlarmThresholds:
         least_entropy_share (`float`, *optional*, defaults to `0.02`):
             Share of the entropy at the start.
         most_kl (`float`, *optional*, defaults to `1.0`):
-            KL to the reference, in nats a token, when it is also `kl_factor` times its running median.
+            KL to the reference, in nats a token, when it is also `kl_factor` times its running median; `kl_factor`
+            times as much is too much whatever it was.
         kl_factor (`float`, *optional*, defaults to `10.0`):
             See `most_kl`.
         most_clipped (`float`, *optional*, defaults to `0.3`):

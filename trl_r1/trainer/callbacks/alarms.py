@@ -157,6 +157,9 @@ def _forget_after(path: Path, step: int) -> None:
     if not path.is_file():
         return
     kept = [line for line in path.read_text(encoding="utf-8").splitlines() if (_step_of(line) or step + 1) <= step]
+    if not kept:
+        path.unlink()
+        return
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
     os.replace(partial, path)

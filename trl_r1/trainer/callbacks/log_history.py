@@ -25,18 +25,22 @@ class LogColumn:
         rows (`int`):
             Log rows that had it, also without a finite value.
         constant (`bool`):
-            Whether all finite values so far are equal.
+            Whether all finite values so far are equal, but for the rounding of float32 means.
+        largest (`float`):
+            Largest of them, 0 at least.
     """
 
     numbers: list[float] = field(default_factory=list)
     rows: int = 0
     constant: bool = True
+    largest: float = 0.0
 
     def add(self, value: float | None) -> None:
         """Take in the next value; TRL logs `None` where it had nothing to average."""
         self.rows += 1
         if value is not None and math.isfinite(value):
-            self.constant = self.constant and (not self.numbers or value == self.numbers[0])
+            self.constant = self.constant and (not self.numbers or math.isclose(value, self.numbers[0], rel_tol=1e-6))
+            self.largest = max(self.largest, value)
             self.numbers.append(value)
 
 

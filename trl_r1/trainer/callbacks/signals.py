@@ -219,7 +219,7 @@ def same_text_share(hashes: torch.Tensor, num_generations: int) -> float:
 def count_reflective(text: str | None) -> tuple[int, int]:
     """Reflective words, and words and numbers, of a text: whole words, whatever their case. Both 0 for `None`."""
     words = _WORD.findall((text or "").casefold())
-    return sum(word in REFLECTIVE_WORDS for word in words), len(words)
+    return sum(map(REFLECTIVE_WORDS.__contains__, words)), len(words)
 
 
 def gather_columns(columns: torch.Tensor) -> dict[str, torch.Tensor]:
