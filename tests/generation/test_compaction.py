@@ -4,6 +4,7 @@ import pytest
 import torch
 from peft import LoraConfig, PrefixTuningConfig, get_peft_model
 from tokenizers import Tokenizer, decoders, models
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import (
     DynamicCache,
     GenerationConfig,
@@ -183,6 +184,32 @@ def test_bfloat16():
 def test_bfloat16_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         assert_same(qwen2(), prompts())
+
+
+class CountCasts(TorchDispatchMode):
+    """How often a tensor is cast."""
+
+    def __init__(self, tensor):
+        super().__init__()
+        self.address, self.count = tensor.data_ptr(), 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten._to_copy.default and args[0].data_ptr() == self.address:
+            self.count += 1
+        return func(*args, **kwargs or {})
+
+
+def test_mixed_precision_casts_weights_once_a_call_and_forgets_them():
+    model = qwen2()
+    model.forward = torch.autocast("cpu", torch.bfloat16)(model.forward)  # as accelerate does
+    weight = model.model.layers[0].mlp.up_proj.weight
+    assert_same(model, prompts())
+    with CountCasts(weight) as casts:
+        compact_call(model)
+    assert casts.count == 1
+    with torch.no_grad():
+        weight.copy_(weight.flip(0))
+    assert_same(model, prompts())
 
 
 def test_training_mode_without_dropout(declined):
@@ -409,6 +436,14 @@ def test_arguments_left_to_stock(declined):
 
     assert_same(qwen2(), prompts((5,), 1), streamer=Streamer)
     assert declined() == ["generation is left to Transformers: generate was called with streamer"]
+
+
+def test_a_device_that_draws_otherwise_is_left_to_stock(declined, monkeypatch):
+    monkeypatch.setattr("trl_r1.generation.decoding.draws_as_multinomial", lambda device: False)
+    assert_same(qwen2(), prompts())
+    assert "torch.multinomial on cpu" in declined()[0]
+    assert_same(qwen2(), prompts(), sampling(do_sample=False, top_k=None))
+    assert len(declined()) == 1  # greedy decoding needs no noise
 
 
 def test_what_is_not_a_number_is_refused_as_stock_does():

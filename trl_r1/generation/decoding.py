@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from transformers.generation.configuration_utils import GenerationMode
 from trl_r1.generation.growing_cache import GrowingLayer, holds_plain_layers
 from trl_r1.generation.live_rows import LiveRows
 from trl_r1.generation.row_wise import RowAware, follow_rows, why_not_row_wise
-from trl_r1.generation.sampling import Sampler
+from trl_r1.generation.sampling import Sampler, draws_as_multinomial
 
 
 # What the loop knows how to hand to the model; anything else may belong to single rows.
@@ -67,7 +68,7 @@ def decode(
     )
     if reason is not None:
         raise NotCompactError(reason)
-    with torch.no_grad():
+    with torch.no_grad(), _keep_casts(input_ids.device.type):
         live, logits = _read_prompts(model, input_ids, generation_config, stopping_criteria.max_length, model_kwargs)
         processors, criteria, row_aware = follow_rows(logits_processor, stopping_criteria)
         for part in row_aware:
@@ -86,6 +87,16 @@ def decode(
                 if _end_rows(live, criteria, row_aware, ends):
                     return live.sequences()
                 logits = model(**live.forward_inputs(), **fixed, return_dict=True).logits[:, -1]
+
+
+def _keep_casts(device: str) -> AbstractContextManager[Any]:
+    """
+    Let a forward pass that runs in mixed precision cast each weight once a call of `generate`, not once a token.
+
+    The casts are forgotten where the outermost autocast ends, which would be the forward pass. This one, itself off,
+    is around all of them.
+    """
+    return nullcontext() if torch.is_autocast_enabled(device) else torch.autocast(device, enabled=False)
 
 
 def _end_rows(live: LiveRows, criteria: list[Any], row_aware: list[RowAware], drop: bool) -> bool:
@@ -143,6 +154,8 @@ def _why_not_inputs(
         return "there is no pad token"
     if not model_kwargs.get("use_cache") or not holds_plain_layers(model_kwargs.get("cache")):
         return "the model's cache is not one of plain attention layers, so rows cannot be taken out of it"
+    if generation_config.do_sample and not draws_as_multinomial(input_ids.device):
+        return f"torch.multinomial on {input_ids.device} draws in a way that is not known"
     positions, mask = model_kwargs.get("position_ids"), model_kwargs.get("attention_mask")
     if positions is None or positions.shape != input_ids.shape:
         return "the model takes no position of each token"

@@ -73,6 +73,16 @@ class Sampler:
                 self._unused.random_()
 
 
+@cache
+def draws_as_multinomial(device: torch.device) -> bool:
+    """Whether `torch.multinomial` on a device is what [`Sampler`] computes; no random state is touched."""
+    first, second = (torch.Generator(device).manual_seed(1) for _ in range(2))
+    probs = torch.linspace(0.1, 1.0, 12 * 131, device=device).view(12, 131)
+    expected = torch.multinomial(probs, num_samples=1, generator=first).squeeze(1)
+    drawn = (probs / torch.empty_like(probs).exponential_(1, generator=second)).argmax(dim=-1)
+    return torch.equal(drawn, expected) and torch.equal(first.get_state(), second.get_state())
+
+
 def _can_pass_over(device: torch.device) -> bool:
     return device.type == "cpu" and _integers_pass_over_noise()
 
