@@ -1,17 +1,16 @@
 """What the report shows of a watched run: signals, and why a loss near 0 is fine; and nothing of either elsewhere."""
 
-import pytest
 from fake_run import FakeRun
 
 from trl_r1.report import build_report
 from trl_r1.report.charts import training_charts
-from trl_r1.run_records import RunRecords
+from trl_r1.run_records import LOSS_NOTE, RunRecords
 
 
-def charts_of(tmp_path, kind="grpo", loss=1e-9, config=None, **logged):
+def charts_of(tmp_path, notes=(), **logged):
     run = FakeRun(tmp_path / "run")
-    history = [{"step": step, "loss": loss, **logged} for step in (1, 2)]
-    run.stage("zero", kind, weights=b"zero", history=history, config={"loss_type": "grpo", **(config or {})})
+    history = [{"step": step, "loss": 0.0, **logged} for step in (1, 2)]
+    run.stage("zero", "grpo", weights=b"zero", history=history, notes=list(notes))
     return {chart.title: chart for chart in training_charts(RunRecords.read(run.folder).stages["zero"])}, run
 
 
@@ -35,19 +34,16 @@ def test_signals_have_charts_and_other_runs_have_none(tmp_path):
     assert charts_of(tmp_path / "other")[0].keys() == {"zero: loss"}
 
 
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({}, True),
-        ({"loss": 0.7}, False),
-        ({"kind": "sft"}, False),
-        ({"config": {"loss_type": "cispo"}}, False),
-        ({"aux_loss": 0.1}, False),
-    ],
-)
-def test_the_note_on_the_loss_stands_beside_its_curve_where_it_is_true(tmp_path, fields, said):
-    charts, run = charts_of(tmp_path, **fields)
-    note = charts["zero: loss"].note
-    assert (note is not None) == said
+def test_the_note_on_the_loss_stands_beside_its_curve_and_nowhere_else(tmp_path):
+    note = LOSS_NOTE + "advantages of a group add up to 0."
+    charts, run = charts_of(tmp_path, notes=["alarm truncated at step 2: so it is", note])
+    assert [chart.note for chart in charts.values()] == [note]
     page = build_report(run.folder).read_text(encoding="utf-8")
-    assert ("The loss is near 0, and that is fine: the advantages of a group add up to 0" in page) == said
+    assert page.count(note) == 1
+    assert "alarm truncated at step 2" in page.split("Where everything comes from")[1]
+
+
+def test_no_note_no_word(tmp_path):
+    charts, run = charts_of(tmp_path)
+    assert [chart.note for chart in charts.values()] == [None]
+    assert LOSS_NOTE.strip() not in build_report(run.folder).read_text(encoding="utf-8")

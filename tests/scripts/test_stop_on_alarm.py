@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from trl_r1.cli import main
+from trl_r1.run_records import LOSS_NOTE
 from trl_r1.stage_record import has_stage_record, read_stage_record
 
 
@@ -54,7 +55,8 @@ def test_a_run_that_learns_nothing_stops_and_the_same_command_goes_on(tmp_path, 
     assert main(command) == 0
     record = read_stage_record(out)
     assert [row["step"] for row in record.history] == list(range(1, 11))
-    assert [note.split(":")[0] for note in record.notes] == [f"alarm {each['alarm']} at step 8" for each in alarms]
+    told = [f"alarm {each['alarm']} at step 8" for each in alarms]
+    assert [note.split(":")[0] for note in record.notes] == [*told, LOSS_NOTE.strip(": ")]
     assert len((out / "alarms.jsonl").read_text().splitlines()) == len(alarms)
 
 

@@ -8,7 +8,7 @@ from transformers import TrainerControl, TrainerState
 
 from trl_r1.configs import R1GRPOConfig
 from trl_r1.trainer import R1GRPOTrainer
-from trl_r1.trainer.callbacks import LossNoteCallback, explain_loss
+from trl_r1.trainer.callbacks import LossNoteCallback, explain_curve, explain_loss
 
 
 ALWAYS_ZERO, LONG_WEIGH_MORE = (
@@ -66,6 +66,14 @@ def test_said_once_and_only_near_zero(tmp_path, caplog):
         LossNoteCallback().on_log(args, state, control, logs={"loss": 0.0, "aux_loss": 0.1})
         LossNoteCallback().on_log(args, TrainerState(is_world_process_zero=False), control, logs={"loss": 0.0})
     assert len(caplog.records) == 1
+
+
+def test_a_curve_is_explained_if_it_ever_came_near_zero():
+    settings = {"loss_type": "grpo"}
+    assert ALWAYS_ZERO in explain_curve(settings, [{"loss": 0.5}, {"eval_loss": 0.0}, {"loss": -1e-9}])
+    assert explain_curve(settings, [{"loss": 0.5}, {"eval_loss": 0.0}]) is None
+    assert explain_curve(settings, [{"loss": 0.0, "aux_loss": 0.1}]) is None
+    assert explain_curve(settings, []) is None
 
 
 @pytest.mark.parametrize("scale_rewards", ["group", "batch", "none"])

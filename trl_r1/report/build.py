@@ -10,7 +10,7 @@ from typing import Any
 from trl_r1.report.charts import difficulty_charts, plotly_source, training_charts
 from trl_r1.report.samples import DEFAULT_QUESTIONS, pick_questions
 from trl_r1.report.table import build_tables
-from trl_r1.run_records import FinishedStage, RunRecords
+from trl_r1.run_records import LOSS_NOTE, FinishedStage, RunRecords
 
 
 REPORT_NAME = "report.html"
@@ -88,5 +88,5 @@ def _describe(stage: FinishedStage) -> dict[str, Any]:
         "seeds": ", ".join(f"{name} {value}" for name, value in record.seeds.items()),
         "seconds": f"{record.seconds:.0f}",
         "command": " ".join(record.command),
-        "notes": record.notes,
+        "notes": [note for note in record.notes if not note.startswith(LOSS_NOTE)],  # that one is beside the curve
     }

@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from trl_r1.run_records import FinishedStage, RunRecords
+from trl_r1.run_records import LOSS_NOTE, FinishedStage, RunRecords
 from trl_r1.stage_record import Measurement
-from trl_r1.trainer.callbacks import explain_loss
-from trl_r1.trainer.callbacks.loss_note import NEAR_ZERO
 
 
 if TYPE_CHECKING:
@@ -79,23 +77,14 @@ def training_charts(stage: FinishedStage) -> list[Chart]:
         if key.startswith(REWARD_PREFIX) and key.endswith(REWARD_SUFFIX)
     }
     panels = [Panel("Rewards", {"reward": "sum", **rewards} if len(rewards) != 1 else rewards), *PANELS]
+    loss_note = next((note for note in stage.record.notes if note.startswith(LOSS_NOTE)), None)
     charts = []
     for panel in panels:
         series = {label: _curve(history, key) for key, label in panel.series.items() if key in logged}
         if any(len(points) > 1 for points in series.values()):
             chart = _draw(f"{stage.name}: {panel.title.lower()}", series, "step")
-            charts.append(replace(chart, note=_loss_note(stage)) if panel.title == LOSS else chart)
+            charts.append(replace(chart, note=loss_note) if panel.title == LOSS else chart)
     return charts
-
-
-def _loss_note(stage: FinishedStage) -> str | None:
-    """What to say beside a curve of GRPO's loss that comes near 0."""
-    history = stage.record.history
-    near = any(abs(entry.get("loss", math.inf)) < NEAR_ZERO for entry in history)
-    if stage.record.kind != "grpo" or not near or any("aux_loss" in entry for entry in history):
-        return None
-    note = explain_loss(stage.record.config)
-    return None if note is None else f"The loss is near 0, and that is fine: {note}."
 
 
 def difficulty_charts(records: RunRecords, metrics: Mapping[str, str]) -> list[Chart]:

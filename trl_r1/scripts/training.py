@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trl_r1.chat_template import check_shows_question, load_template, template_hash
 from trl_r1.errors import TemplateError
+from trl_r1.run_records import LOSS_NOTE
 from trl_r1.scripts.common import StageRecorder
 from trl_r1.stage_record import describe_parent, has_stage_record
 from trl_r1.user_code import first_line
@@ -105,7 +106,7 @@ def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) 
         [`R1Error`]: when an alarm stopped training; the next start goes on from the checkpoint.
     """
     from trl_r1.hub.model_card import create_model_card
-    from trl_r1.trainer.callbacks import alarm_callback, check_not_stopped, train_or_resume
+    from trl_r1.trainer.callbacks import check_not_stopped, train_or_resume
 
     args, model_args = recipe.training_args, recipe.model_args
     if args.resume_from_checkpoint:
@@ -120,13 +121,23 @@ def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) 
         recorder.parents.insert(0, base)
         recorder.seeds["seed"] = args.seed
         recorder.use_trainer(trainer)
-        if (alarms := alarm_callback(trainer)) is not None:
-            recorder.notes += alarms.raised
+        recorder.notes += _notes(trainer)
         recipe.write_resolved(args.output_dir)
         recorder.write()
         create_model_card(args.output_dir)
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()
+
+
+def _notes(trainer: Trainer) -> list[str]:
+    """What a watched run has to say beside its figures: its alarms, and why a loss near 0 is fine."""
+    from trl_r1.trainer.callbacks import alarm_callback, explain_curve
+
+    alarms = alarm_callback(trainer)
+    if alarms is None:
+        return []
+    note = explain_curve(vars(trainer.args), trainer.state.log_history)
+    return [*alarms.raised, *([LOSS_NOTE + note] if note else [])]
 
 
 def local_revision(model_args: ModelConfig) -> str | None:

@@ -4,7 +4,7 @@ from trl_r1.trainer.callbacks.alarm_thresholds import AlarmThresholds
 from trl_r1.trainer.callbacks.alarms import AlarmCallback, alarm_callback, check_not_stopped
 from trl_r1.trainer.callbacks.canary import CANARIES, get_canary
 from trl_r1.trainer.callbacks.checkpoints import WholeCheckpointCallback, last_whole_checkpoint, train_or_resume
-from trl_r1.trainer.callbacks.loss_note import LossNoteCallback, explain_loss
+from trl_r1.trainer.callbacks.loss_note import LossNoteCallback, explain_curve, explain_loss
 from trl_r1.trainer.callbacks.signals import RolloutSignals
 from trl_r1.trainer.callbacks.telemetry import ProgressFileCallback, training_history
 
@@ -19,6 +19,7 @@ __all__ = [
     "WholeCheckpointCallback",
     "alarm_callback",
     "check_not_stopped",
+    "explain_curve",
     "explain_loss",
     "get_canary",
     "last_whole_checkpoint",

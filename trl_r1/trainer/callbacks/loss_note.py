@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, Final
 
@@ -40,6 +40,13 @@ class LossNoteCallback(TrainerCallback):
         note = explain_loss(vars(args))
         if note is not None and state.is_world_process_zero:
             logger.info("the loss is %.1e, and that is fine: %s", loss, note)
+
+
+def explain_curve(settings: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> str | None:
+    """The same for a whole run, if its loss came near 0: `history` is `trainer.state.log_history`."""
+    losses = [row["loss"] for row in history if "loss" in row]
+    other_parts = any("aux_loss" in row for row in history)
+    return None if other_parts or min(map(abs, losses), default=1.0) >= NEAR_ZERO else explain_loss(settings)
 
 
 def explain_loss(settings: Mapping[str, Any]) -> str | None:
