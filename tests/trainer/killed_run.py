@@ -2,8 +2,8 @@
 
 Keys: `kind` (`grpo`, `mixed`: GRPO with rewards of all kinds, `sft`), `output_dir`, `options` (fields of the
 configuration), and optionally `adapters` (true: LoRA), `kill_at` (step), `kill_while_saving` (step: SIGKILL after the
-weights, before the rest of that checkpoint is written), `kill_after` (`{"steps": 2, "seconds": 0.1}`: SIGKILL so long
-after the beginning of this process's second step).
+weights, before the rest of that checkpoint is written), `kill_after` (`{"seconds": 0.1, "latest": 5}`: SIGKILL so
+long after the first step of this process begins, and in step 5 at the latest).
 
 `python killed_run.py --serve` imports everything once, then reads a job a line and runs each in a fork. It answers
 with the exit status; a kill costs no second import.
@@ -27,7 +27,10 @@ from trl import SFTConfig, SFTTrainer
 
 from trl_r1.configs import R1GRPOConfig
 from trl_r1.trainer import R1GRPOTrainer
-from trl_r1.trainer.callbacks import train_or_resume
+from trl_r1.trainer.callbacks import AlarmCallback, AlarmThresholds, RolloutSignals, train_or_resume
+
+
+SENSITIVE = AlarmThresholds(window=2, quiet_rows=1, least_signal=0.9, most_truncated=0.2)
 
 
 def kill() -> None:
@@ -47,15 +50,19 @@ class KillAt(TrainerCallback):
 
 
 class KillAfter(TrainerCallback):
-    """SIGKILL at any moment: some time after the beginning of a step, counted from the start of the process."""
+    """SIGKILL at any moment: some time after the first step of this process begins, at the latest after a step."""
 
-    def __init__(self, steps: int, seconds: float) -> None:
-        self.steps, self.seconds = steps, seconds
+    def __init__(self, seconds: float, latest: int) -> None:
+        self.timer = threading.Timer(seconds, kill)
+        self.latest = latest
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.steps -= 1
-        if self.steps == 0:
-            threading.Timer(self.seconds, kill).start()
+        if not self.timer.is_alive():
+            self.timer.start()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step >= self.latest:
+            kill()
 
 
 def accuracy_by_first_token(completion_ids: list[list[int]], **kwargs: Any) -> list[float]:
@@ -94,6 +101,8 @@ def make_trainer(job: dict[str, Any]) -> Any:
         kinds = ["long" if index % 3 == 0 else "short" for index in range(12)]
         rows = questions().add_column("reward_type", kinds)
         run |= {"train_dataset": rows, "reward_funcs": [accuracy_by_first_token, brevity_reward]}
+        signals = RolloutSignals()
+        run["callbacks"] = [signals, AlarmCallback(signals, SENSITIVE)]
     return make_grpo(R1GRPOTrainer, R1GRPOConfig, output_dir, **options, run=run)
 
 

@@ -110,6 +110,7 @@ def outcome(folder):
         "optimizer": torch.load(checkpoint / "optimizer.pt", weights_only=True),
         "log": rows,
         "tables": {path.name: path.read_bytes() for path in sorted((folder / "completions").glob("*.parquet"))},
+        "alarms": [json.loads(line) for line in (folder / "alarms.jsonl").read_text(encoding="utf-8").splitlines()],
     }
 
 
@@ -129,33 +130,28 @@ def assert_equal(found, expected, place):
         assert found == expected, place
 
 
-def kill_often(server, folder, job, steps, kills, seconds):
-    """Start the same run again until it is through, killed the first times at a random moment. Counts the kills."""
-    chance = random.Random(f"{kills} {steps}")
-    reach = 2 * job["options"]["save_steps"]
-    killed = 0
+def train(server, folder, job, steps, kills=0, seconds=0.0):
+    """Start the same run again until it is through, killed so many times. Each kill falls behind the one before."""
+    chance = random.Random(f"{kills} kills in {steps} steps")
     job = {**job, "kind": "mixed", "output_dir": str(folder), "options": {**job["options"], "max_steps": steps}}
-    while killed < kills:
-        moment = {"steps": chance.randint(1, reach), "seconds": chance.uniform(0, 1.2 * seconds)}
-        if server.run({**job, "kill_after": moment}) == 0:
-            return killed
-        killed += 1
+    reach = seconds * (job["options"]["save_steps"] + 1)
+    for kill in range(1, kills + 1):
+        moment = {"seconds": chance.uniform(0, reach), "latest": kill * steps // (kills + 1)}
+        assert server.run({**job, "kill_after": moment}) == -9
     assert server.run(job) == 0
-    return killed
+    return outcome(folder)
 
 
 def check(server, tmp_path, name, steps, kills):
     job = RUNS[name]
     policy_on_disk(str(tmp_path / "whole"), make_tokenizer())
     started = time.perf_counter()
-    kill_often(server, tmp_path / "whole", job, steps, 0, 0.0)
+    expected = train(server, tmp_path / "whole", job, steps)
     seconds = (time.perf_counter() - started) / steps
-    killed = kill_often(server, tmp_path / "killed", job, steps, kills, seconds)
-    assert killed > kills // 2
-    expected = outcome(tmp_path / "whole")
     assert expected["step"] == steps
+    assert expected["alarms"]
     assert len(expected["tables"]) == steps // job["options"].get("logging_steps", 1)
-    assert_equal(outcome(tmp_path / "killed"), expected, name)
+    assert_equal(train(server, tmp_path / "killed", job, steps, kills, seconds), expected, name)
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -20,7 +20,7 @@ from trl_r1.errors import RecordError
 from trl_r1.trainer import R1GRPOTrainer
 from trl_r1.trainer.callbacks import WholeCheckpointCallback, last_whole_checkpoint, train_or_resume
 from trl_r1.trainer.callbacks.checkpoints import MARKER_NAME
-from trl_r1.trainer.log_state import _plain
+from trl_r1.trainer.log_state import as_plain
 
 
 HERE = Path(__file__).parent
@@ -180,7 +180,7 @@ def test_the_table_after_a_resume_inside_a_rollout_is_that_of_the_rollout(tmp_pa
 
 def test_what_is_no_plain_value_stays_readable_in_a_checkpoint():
     values = [{"image": object(), "n": np.float32(0.5)}, (1, None), torch.ones(2)]
-    kept = _plain(values)
+    kept = as_plain(values)
     assert kept[0]["image"].startswith("<object object")
     assert kept[0]["n"] == 0.5
     assert type(kept[0]["n"]) is float

@@ -19,6 +19,7 @@ from trl.trainer.utils import RepeatSampler
 
 from trl_r1.errors import RecordError
 from trl_r1.trainer.reward_errors import reward_budgets
+from trl_r1.trainer.rollout import RolloutCallback
 
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class GRPOState:
         reward_counts (`list[list[int]]`):
             Rows seen and failed on, of each reward function with an error budget.
         parts (`dict[str, dict[str, Any]]`):
-            State of each part of the trainer that has one (`trainer._stateful`), by name.
+            State of each part of the trainer that has one (`trainer._stateful`, [`RolloutCallback`]), by name.
     """
 
     step: int
@@ -74,7 +75,7 @@ class GRPOState:
             rollout=trainer._buffered_inputs if trainer._step % uses else None,
             metrics=dict(trainer._metrics["train"]),
             reward_counts=[[budget.rows, budget.failed] for budget in reward_budgets(trainer)],
-            parts={name: part.state_dict() for name, part in trainer._stateful.items()},
+            parts={name: part.state_dict() for name, part in _parts(trainer).items()},
         )
 
     def save(self, folder: str | Path, process_index: int) -> None:
@@ -111,13 +112,19 @@ class GRPOState:
         trainer._metrics["train"] = defaultdict(list, self.metrics)
         for budget, (rows, failed) in zip(reward_budgets(trainer), self.reward_counts, strict=False):
             budget.rows, budget.failed = rows, failed
-        for name, part in trainer._stateful.items():
+        for name, part in _parts(trainer).items():
             if name in self.parts:  # an option that was off when the checkpoint was written starts anew
                 part.load_state_dict(self.parts[name])
         if self.rollout is not None:
             device = trainer.accelerator.device
             rollout: Any = [_to_device(batch, device) for batch in self.rollout]
             trainer._buffered_inputs = rollout
+
+
+def _parts(trainer: R1GRPOTrainer) -> dict[str, Stateful]:
+    """What has a state of its own: parts of the trainer, and callbacks that look at rollouts."""
+    watching = [each for each in trainer.callback_handler.callbacks if isinstance(each, RolloutCallback)]
+    return {**trainer._stateful, **{f"{type(each).__name__}_{n}": each for n, each in enumerate(watching)}}
 
 
 def restore_epoch(sampler: Sampler[int] | None, state: TrainerState) -> None:

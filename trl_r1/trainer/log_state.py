@@ -71,9 +71,9 @@ class CompletionTable:
         trainer = self._trainer
         if not (trainer.log_completions and trainer.accelerator.is_main_process):
             return {}
-        table: dict[str, Any] = {name: _plain(list(trainer._logs[name])) for name in _LISTS}
+        table: dict[str, Any] = {name: as_plain(list(trainer._logs[name])) for name in _LISTS}
         for part in _COLUMNS:
-            table[part] = {name: _plain(list(column)) for name, column in trainer._logs[part].items()}
+            table[part] = {name: as_plain(list(column)) for name, column in trainer._logs[part].items()}
         return table
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -86,12 +86,12 @@ class CompletionTable:
                 logs[part][name].extend(column)
 
 
-def _plain(value: Any) -> Any:
-    """A value as plain ones; what is none, a picture in a message say, as its text."""
+def as_plain(value: Any) -> Any:
+    """A value as a checkpoint can hold it; what is none of lists, mappings, text and numbers, as its text."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): as_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [as_plain(item) for item in value]
     if isinstance(value, _PLAIN) and not isinstance(value, torch.nn.Parameter):
         return value
     return value.item() if hasattr(value, "item") and hasattr(value, "dtype") else str(value)

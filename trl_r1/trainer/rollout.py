@@ -79,6 +79,13 @@ class RolloutCallback(TrainerCallback):
                 Adds a value to the next log row; give every process's mean, it is not gathered.
         """
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it, as `trl_r1.trainer.grpo_state.Stateful` says; nothing unless overridden."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put the state back."""
+
 
 def tied_groups(totals: torch.Tensor, num_generations: int) -> torch.Tensor:
     """

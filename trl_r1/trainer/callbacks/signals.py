@@ -19,6 +19,7 @@ from trl_r1.chat_template import Defect, ParsedCompletion, completion_text
 from trl_r1.data.difficulty import PASSING_REWARD, judging_reward
 from trl_r1.rewards.completions import parse_completions
 from trl_r1.trainer.callbacks.canary import Canary
+from trl_r1.trainer.log_state import as_plain
 from trl_r1.trainer.rollout import Rollout, RolloutCallback, tied_groups
 
 
@@ -109,6 +110,14 @@ class RolloutSignals(RolloutCallback):
         }.items():
             log_metric(f"signals/{name}", value)
         self.rows = _judged_rows(rollout, texts, columns, correct[here])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The completions kept as evidence: an alarm may be raised before the next rollout."""
+        return {"rows": [{name: as_plain(getattr(row, name)) for name in JudgedRow.__slots__} for row in self.rows]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put them back."""
+        self.rows = [JudgedRow(**row) for row in state["rows"]]
 
     def _second_opinion(
         self, rollout: Rollout, parsed: Sequence[ParsedCompletion], correct: torch.Tensor
