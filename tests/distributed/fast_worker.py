@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "trainer"))
 from tiny_run import make_grpo, make_tokenizer, policy_on_disk, stable_logs
 
 from trl_r1.configs import R1GRPOConfig
-from trl_r1.trainer import R1GRPOTrainer
+from trl_r1.trainer import R1GRPOTrainer, fast_step
+from trl_r1.trainer.micro_batches import Regrouping
 
 
 ROWS = 8  # of a rollout, on each process; a group has four
@@ -35,6 +36,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "reference": {"loss_type": "grpo", "beta": 0.1},
     "rows stay": {"loss_type": "dapo", "fast_micro_batches": False},
     "padded": {"loss_type": "dapo", "fast_packed_forward": False},
+    "none empty": {"loss_type": "grpo"},
 }
 COMMON = {
     "per_device_train_batch_size": 2,
@@ -92,6 +94,11 @@ class Watch(TrainerCallback):
         self.gradients.append(torch.cat([weight.grad.flatten().clone() for weight in model.parameters()]))
 
 
+def none_empty(**how: Any) -> Regrouping:
+    """What is done where weights are sharded and each process makes as many passes."""
+    return Regrouping(**{**how, "may_be_empty": False})
+
+
 def train(trainer_class: type, config_class: type, folder: Path, rank: int, **options: Any) -> dict[str, Any]:
     """One run's account."""
     watch = Watch()
@@ -113,6 +120,7 @@ def main(folder: Path) -> None:
         policy_on_disk(str(folder / "out"), make_tokenizer())
     accounts = {}
     for name, options in SETTINGS.items():
+        fast_step.Regrouping = none_empty if name == "none empty" else Regrouping  # type: ignore[misc,assignment]
         plain = {key: value for key, value in options.items() if not key.startswith("fast_")}
         accounts[name] = {
             "stock": train(GRPOTrainer, GRPOConfig, folder, state.process_index, **plain),

@@ -15,7 +15,9 @@ from transformers import AutoModelForCausalLM, MixtralConfig, MixtralForCausalLM
 from trl import GRPOConfig, GRPOTrainer
 
 from trl_r1.configs import R1GRPOConfig
-from trl_r1.trainer import R1GRPOTrainer
+from trl_r1.trainer import R1GRPOTrainer, fast_step
+from trl_r1.trainer.micro_batches import Regrouping
+from trl_r1.trainer.padded_forward import PaddedForward
 
 
 PARTS = ("fast_micro_batches", "fast_skip_zero_advantage", "fast_packed_forward", "fast_generation")
@@ -158,6 +160,7 @@ SETTINGS = {
     "two rollouts a step": {"steps_per_generation": 2},
     "one micro-batch a step": {"gradient_accumulation_steps": 1, "per_device_train_batch_size": 16},
     "rounded advantages of tied groups": {"values": ([0.1] * 4 + RIGHT[:4] + [0.4333] * 4 + RIGHT[4:8],)},
+    "one row a micro-batch": {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 16},
     "checkpointing": {"gradient_checkpointing": True},
     "adapters": {
         "run": {"peft_config": LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)},
@@ -187,6 +190,35 @@ def test_every_part_alone(part, loss_type, tmp_path):
     ours = fast(tmp_path, **options, **{other: other == part for other in PARTS})
     assert ours[0]._fast.refusals == {}
     assert_equal(stock(tmp_path, **options), ours, (TOLERANCE, LATER))
+
+
+def test_padded_micro_batches_of_any_number_of_tokens(tmp_path):
+    options = {**OFF_POLICY, "loss_type": "grpo"}
+    theirs = stock(tmp_path, **options)
+    for tokens in (1, 100_000):
+        ours = fast(tmp_path, **options, fast_packed_forward=False, micro_batch_tokens=tokens)
+        assert type(ours[0]._fast._forward) is PaddedForward
+        assert_equal(theirs, ours, (TOLERANCE, LATER))
+
+
+def test_where_weights_are_sharded_no_micro_batch_is_empty(tmp_path, monkeypatch):
+    monkeypatch.setattr(fast_step, "Regrouping", lambda **how: Regrouping(**{**how, "may_be_empty": False}))
+    passes = []
+    compute = GRPOTrainer._compute_loss
+    monkeypatch.setattr(GRPOTrainer, "_compute_loss", lambda self, *a: passes.append(self) or compute(self, *a))
+    options = {"values": ([0.0] * 12 + [0.0, 1.0, 1.0, 0.0],), "loss_type": "grpo", "gradient_accumulation_steps": 8}
+    options |= {"per_device_train_batch_size": 2}
+    theirs, ours = stock(tmp_path, **options), fast(tmp_path, **options)
+    assert_equal(theirs, ours)
+    assert [passes.count(run[0]) for run in (theirs, ours)] == [8, 8]
+
+
+def test_in_bfloat16_the_error_is_that_of_stock(tmp_path):
+    options = {"run": {"rollout_func": rollout}, "loss_type": "grpo"}
+    exact = stock(tmp_path, **options)[1][0]
+    errors = [(run(tmp_path, **options, bf16=True)[1][0] - exact).norm() for run in (stock, fast)]
+    assert errors[0] > 0
+    assert errors[1] <= 1.2 * errors[0]
 
 
 @pytest.mark.parametrize("level", ["token", "sequence"])
@@ -283,6 +315,7 @@ METRICS = {
     "vespo": {"loss_type": "vespo"},
     "reference": {"loss_type": "dapo", "beta": 0.1},
     "tools": {"loss_type": "dapo", "run": {"rollout_func": rollout}},
+    "one token a row": {"loss_type": "grpo", "max_completion_length": 1},
 }
 
 
