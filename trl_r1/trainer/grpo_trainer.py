@@ -19,6 +19,8 @@ from trl import GRPOConfig, GRPOTrainer  # type: ignore[attr-defined]  # exporte
 from trl_r1.configs import R1GRPOConfig
 from trl_r1.rewards import ErrorBudget
 from trl_r1.stage_record import has_stage_record
+from trl_r1.trainer.callbacks.alarms import AlarmCallback, alarm_callback
+from trl_r1.trainer.callbacks.signals import RolloutSignals
 from trl_r1.trainer.curriculum import Curriculum
 from trl_r1.trainer.dynamic_sampling import DynamicSampler
 from trl_r1.trainer.fast_step import FastStep
@@ -91,6 +93,10 @@ class R1GRPOTrainer(GRPOTrainer):
             return
         if own.max_completion_length_schedule:
             self.add_callback(LengthSchedule(self))
+        if own.stop_on_alarm and alarm_callback(self) is None:  # the option alone would stop nothing
+            signals = RolloutSignals()
+            self.add_callback(signals)
+            self.add_callback(AlarmCallback(signals))
         self._curriculum = Curriculum(self) if own.curriculum != "none" else None
         self._dynamic_sampler = DynamicSampler(self) if own.dynamic_sampling else None
         self._reward_workers = RewardWorkers(self) if own.reward_workers else None
