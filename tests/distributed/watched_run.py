@@ -75,11 +75,11 @@ def no_reward(completions: list[Any], **kwargs: Any) -> list[float]:
 
 def stopped_run(folder: Path) -> Any:
     """A run that `no_signal` stops at its second step, and what it left."""
-    options = {"max_steps": 4, "num_generations": 8, "stop_on_alarm": True, "run": {"reward_funcs": [no_reward]}}
-    trainer = make_grpo(R1GRPOTrainer, R1GRPOConfig, str(folder / "out"), **options)
     signals = RolloutSignals()
-    trainer.add_callback(signals)
-    trainer.add_callback(AlarmCallback(signals, AlarmThresholds(window=2, most_truncated=1.0)))
+    alarms = AlarmCallback(signals, AlarmThresholds(window=2, most_truncated=1.0))
+    run = {"reward_funcs": [no_reward], "callbacks": [signals, alarms]}
+    options = {"max_steps": 4, "num_generations": 8, "stop_on_alarm": True, "run": run}
+    trainer = make_grpo(R1GRPOTrainer, R1GRPOConfig, str(folder / "out"), **options)
     train_or_resume(trainer)
     return trainer
 

@@ -262,19 +262,29 @@ def same_reward(completions, **kwargs):
 
 
 def stopping_run(folder, max_steps=6):
-    trainer = make_grpo(
+    thresholds = AlarmThresholds(window=3, most_truncated=1.0, long_window=100)
+    watching = [signals := RolloutSignals(), AlarmCallback(signals, thresholds)]
+    return make_grpo(
         R1GRPOTrainer,
         R1GRPOConfig,
         str(folder / "out"),
         max_steps=max_steps,
         stop_on_alarm=True,
-        run={"reward_funcs": [same_reward], "train_dataset": questions()},
+        run={"reward_funcs": [same_reward], "train_dataset": questions(), "callbacks": watching},
     )
-    signals = RolloutSignals()
-    trainer.add_callback(signals)
-    thresholds = AlarmThresholds(window=3, most_truncated=1.0, long_window=100)
-    trainer.add_callback(AlarmCallback(signals, thresholds))
-    return trainer
+
+
+def test_stop_on_alarm_brings_its_alarms_unless_there_are_some(tmp_path):
+    def callbacks_of(**options):
+        trainer = make_grpo(R1GRPOTrainer, R1GRPOConfig, str(tmp_path / "out"), **options)
+        return [
+            each for each in trainer.callback_handler.callbacks if isinstance(each, AlarmCallback | RolloutSignals)
+        ]
+
+    assert callbacks_of() == []
+    assert [type(each) for each in callbacks_of(stop_on_alarm=True)] == [RolloutSignals, AlarmCallback]
+    own = [signals := RolloutSignals(), AlarmCallback(signals)]
+    assert callbacks_of(stop_on_alarm=True, run={"callbacks": own}) == own
 
 
 def test_training_stops_with_a_checkpoint_and_goes_on_from_it(tmp_path):

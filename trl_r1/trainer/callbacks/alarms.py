@@ -38,9 +38,11 @@ class AlarmCallback(TrainerCallback):
 
     Alarms follow from the log rows alone, which every checkpoint holds: a resumed run raises none twice.
 
+    Training itself ends without an error then: see `stopped_by`, or call [`check_not_stopped`].
+
     Args:
         signals ([`RolloutSignals`]):
-            The callback that logs the signals; add it to the trainer too.
+            The callback that logs the signals; give it to the trainer too, in `callbacks`.
         thresholds ([`AlarmThresholds`], *optional*):
             When they are raised.
 
@@ -87,6 +89,8 @@ class AlarmCallback(TrainerCallback):
             self.stopped_by = "; ".join(f"{rule.name} ({message})" for rule, message in raised)
             control.should_training_stop = True
             control.should_save = all(rule.worth_saving for rule, _ in raised)
+            if state.is_world_process_zero:
+                logger.warning("stop_on_alarm: training stops at step %d of %d", state.global_step, state.max_steps)
 
     def _judge(self, row: dict[str, Any], step: int) -> list[tuple[AlarmRule, str]]:
         """Take in a row; the alarms that were down before it."""
