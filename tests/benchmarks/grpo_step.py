@@ -106,11 +106,12 @@ class Clock:
 
 
 class Runner:
-    """One trainer of the comparison."""
+    """One trainer of the comparison; without a `reward` it has the workload's fixed ones."""
 
-    def __init__(self, name, options, shape, folder, args):
+    def __init__(self, name, options, shape, folder, args, reward=None):
         self.name, self.shape, self.device = name, shape, args.device
         config_class, trainer_class = (R1GRPOConfig, R1GRPOTrainer) if options else (GRPOConfig, GRPOTrainer)
+        self.reward = reward or FixedRewards(shape.rewards)
         self.make = lambda: self._trainer(trainer_class, config_class, options, folder, args)
         self.trainer = self.make()
         self.tokens = None
@@ -153,7 +154,7 @@ class Runner:
             args=config,
             processing_class=make_tokenizer(),
             train_dataset=Dataset.from_dict({"prompt": shape.prompt_texts}),
-            reward_funcs=FixedRewards(shape.rewards),
+            reward_funcs=self.reward,
         )
         lengths = torch.tensor(shape.completion_lengths)
         stock = trainer.model._get_logits_processor
@@ -257,6 +258,14 @@ def train_all(runners, device):
     return found
 
 
+def save_policy(shape, folder):
+    """Random weights, from the workload's seed."""
+    tokenizer, positions = make_tokenizer(), shape.prompt_lengths[1] + shape.limit + 8
+    torch.manual_seed(shape.seed)
+    config = SIZES[shape.size].config(tokenizer.eos_token_id, tokenizer.pad_token_id, positions)
+    Qwen2ForCausalLM(config).save_pretrained(folder)
+
+
 def measure(args):
     """Everything about one workload, as numbers."""
     shape, which = shape_of(args.shape, args.size, args.seed), 1 if args.device == "cpu" else 0
@@ -264,11 +273,7 @@ def measure(args):
     if args.switches:
         variants |= {name: {"fast": True, **{s: s == name for s in SWITCHES}} for name in SWITCHES}
     with tempfile.TemporaryDirectory() as folder:
-        tokenizer = make_tokenizer()
-        positions = shape.prompt_lengths[1] + shape.limit + 8
-        torch.manual_seed(shape.seed)
-        config = SIZES[shape.size].config(tokenizer.eos_token_id, tokenizer.pad_token_id, positions)
-        Qwen2ForCausalLM(config).save_pretrained(folder)
+        save_policy(shape, folder)
         runners = [Runner(name, options, shape, folder, args) for name, options in variants.items()]
         limit = matmul_limit(args.device, args.dtype)
         flops = {runner.name: runner.executed_gflop() for runner in runners}  # also warms everything up
