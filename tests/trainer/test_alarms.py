@@ -22,7 +22,7 @@ from trl_r1.trainer.callbacks import (
 )
 from trl_r1.trainer.callbacks.alarm_rules import RULES
 from trl_r1.trainer.callbacks.alarms import ALARMS_NAME, pick_evidence
-from trl_r1.trainer.callbacks.signals import JudgedRow
+from trl_r1.trainer.callbacks.judged_row import JudgedRow
 
 
 STEPS = 60

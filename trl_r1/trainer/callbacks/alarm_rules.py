@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from trl_r1.trainer.callbacks.alarm_thresholds import AlarmThresholds
+from trl_r1.trainer.callbacks.judged_row import JudgedRow
 from trl_r1.trainer.callbacks.log_history import LogHistory
-from trl_r1.trainer.callbacks.signals import JudgedRow
 
 
 Check = Callable[[LogHistory, AlarmThresholds], str | None]

@@ -15,8 +15,9 @@ from trl_r1.chat_template import completion_text
 from trl_r1.errors import R1Error
 from trl_r1.trainer.callbacks.alarm_rules import RULES, AlarmRule
 from trl_r1.trainer.callbacks.alarm_thresholds import AlarmThresholds
+from trl_r1.trainer.callbacks.judged_row import JudgedRow
 from trl_r1.trainer.callbacks.log_history import LogHistory
-from trl_r1.trainer.callbacks.signals import JudgedRow, RolloutSignals
+from trl_r1.trainer.callbacks.signals import RolloutSignals
 
 
 if TYPE_CHECKING:

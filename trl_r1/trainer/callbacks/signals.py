@@ -9,7 +9,6 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
@@ -19,6 +18,7 @@ from trl_r1.chat_template import Defect, ParsedCompletion, completion_text
 from trl_r1.data.difficulty import PASSING_REWARD, judging_reward
 from trl_r1.rewards.completions import parse_completions
 from trl_r1.trainer.callbacks.canary import Canary
+from trl_r1.trainer.callbacks.judged_row import JudgedRow
 from trl_r1.trainer.log_state import as_plain
 from trl_r1.trainer.rollout import Rollout, RolloutCallback, tied_groups
 
@@ -32,41 +32,6 @@ FEWEST_GROUPS = 4  # below it, one solved prompt would make most texts the same
 CANARY_ROWS = 16
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")  # numbers too: thoughts of formulas have few other words
 _COLUMNS = ("tokens", "truncated", "think_tokens", "reflective", "words", "closed", "canary")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedRow:
-    """
-    One completion of this process, as an alarm shows it.
-
-    Args:
-        prompt (`Any`):
-            Text or conversation.
-        text (`str`):
-            The completion.
-        rewards (`dict[str, float]`):
-            By function, those that judged it.
-        tokens (`int`):
-            Length of the completion.
-        truncated (`bool`):
-            Whether the length limit ended it.
-        tied (`bool`):
-            Whether all rewards of its group are equal.
-        correct, canary (`bool` or `None`):
-            What the reward and the canary say of its answer; `None` where they say nothing.
-        reflective (`float`):
-            Reflective words in 100 words of its thoughts.
-    """
-
-    prompt: Any
-    text: str
-    rewards: dict[str, float]
-    tokens: int
-    truncated: bool
-    tied: bool
-    correct: bool | None
-    canary: bool | None
-    reflective: float
 
 
 class RolloutSignals(RolloutCallback):
