@@ -16,6 +16,7 @@ from tiny_run import make_grpo, questions, stable_logs
 from trl import GRPOTrainer
 from worker_rewards import (
     dying_reward,
+    echo_reward,
     faulty_reward,
     generator_reward,
     logging_reward,
@@ -258,3 +259,23 @@ def test_close_ends_a_process_in_the_middle_of_a_call(tmp_path, monkeypatch):
     asking.join(timeout=30)
     assert met
     assert process.pid is None
+
+
+def test_more_than_a_pipe_holds_goes_both_ways(tmp_path):
+    text = "word " * 400_000  # 2 MB, of which a socket holds a tenth
+    data = questions(4).add_column("long", [text] * 4)
+    trainer = trainer_with([echo_reward, echo_reward], tmp_path, workers=1, max_steps=2, run={"train_dataset": data})
+    trainer.train()
+    means = [row["rewards/echo_reward/mean"] for row in trainer.state.log_history if "loss" in row]
+    assert means == [float(len(text))] * 2
+
+
+def test_rows_that_do_not_pickle_are_scored_in_place(tmp_path, caplog):
+    trainer = trainer_with([pid_reward], tmp_path, workers=1)
+    rows = [{"prompt": "a", "odd": closure()}] * 2
+    generated = ([[1]] * 2, [[2]] * 2, None, ["x", "y"], None, {}, None, [])
+    with caplog.at_level(logging.WARNING):
+        trainer._reward_workers.start(rows, ["a", "a"], generated)
+    assert "the rows do not pickle" in caplog.text
+    found = trainer._calculate_rewards(rows, ["a", "a"], generated[3], generated[1])
+    assert found.unique().tolist() == [float(os.getpid())]
