@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator
 from accelerate.utils import AutocastKwargs
 from torch.nn.attention.varlen import varlen_attn
 from transformers import AttentionInterface, LlamaConfig, LlamaForCausalLM
@@ -15,7 +14,7 @@ from trl.trainer.utils import add_fused_lm_head
 
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "trainer"))
-from forward_cases import make_family
+from forward_cases import make_family, make_trainer
 
 
 HEAD = "trl_r1/trainer/head_positions.py"
@@ -97,8 +96,9 @@ def test_the_kernel_for_several_lengths():
     assert "(-1, 0) for causal" in inspect.getdoc(varlen_attn), told
 
 
-def test_autocast_can_be_switched_off_by_the_handler():
-    accelerator = Accelerator(cpu=True, mixed_precision="bf16")
+def test_autocast_can_be_switched_off_by_the_handler(tmp_path):
+    # The trainer's own: an accelerator made here would meet the precision that an earlier test has set
+    accelerator = make_trainer(tmp_path, make_family("llama"), bf16=True).accelerator
     with accelerator.autocast():
         assert torch.is_autocast_enabled("cpu")
     accelerator.autocast_handler = AutocastKwargs(enabled=False)
