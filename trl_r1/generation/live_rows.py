@@ -11,8 +11,13 @@ from transformers.masking_utils import create_masks_for_generate
 from trl_r1.generation.growing_cache import GrowingLayer
 
 
-# Tokens of room made at a time: at least so many, and a quarter of what is there, so that copies stay rare.
-BLOCK = 64
+# Tokens of room made at a time: at least so many, and a sixteenth of what is there. Less room means more copies; more
+# room means keys that lie further apart, which slows attention down on a CPU.
+BLOCK = 32
+
+
+def _room_beside(columns: int) -> int:
+    return max(BLOCK, columns // 16)
 
 
 class LiveRows:
@@ -66,7 +71,7 @@ class LiveRows:
         self._ids[:, :width] = input_ids
         self._output = torch.full_like(self._ids, pad)
         self._positions = position_ids[:, -1:].clone()
-        self._room = min(max_length - width, max(BLOCK, width // 4))
+        self._room = min(max_length - width, _room_beside(width))
         for layer in self._layers:
             layer.expand(prompt_of_row, self._room)
         self._left_out = 0  # columns of padding that are in no row any more
@@ -144,7 +149,7 @@ class LiveRows:
 
     def _grow(self) -> None:
         width = self.length - self._left_out
-        self._room = min(self._max_length - self.length, max(BLOCK, width // 4))
+        self._room = min(self._max_length - self.length, _room_beside(width))
         for layer in self._layers:
             layer.grow(self._room)
 
@@ -165,7 +170,7 @@ class LiveRows:
             return None
         width = self.length - self._left_out
         if self._masks is None or width > self._mask_columns:
-            self._mask_columns = width + max(BLOCK, width // 4)
+            self._mask_columns = width + 2 * _room_beside(width)
             self._masks = self._make_masks(self._padding - self._left_out, self._mask_columns)
         if isinstance(self._masks, dict):
             return {name: mask[..., :width] for name, mask in self._masks.items()}
