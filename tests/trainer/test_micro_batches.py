@@ -49,12 +49,19 @@ def test_a_plan_holds_every_row_once_in_the_memory_of_trls_micro_batch(packed, u
     assert plan == plan_micro_batches(sizes, count, capacity, packed=packed, use_all=use_all)
 
 
-def test_packed_rows_of_a_prompt_stay_together_in_as_few_as_hold_them():
+def test_packed_rows_of_a_prompt_stay_together():
     sizes = [RowSize(10, 5, row % 4) for row in range(16)]  # 9 + 4 * 5 tokens a group
-    plan = plan_micro_batches(sizes, 4, 60, packed=True)
-    assert [len(part) for part in plan] == [0, 0, 8, 8]
-    assert [len({sizes[row].group for row in part}) for part in plan] == [0, 0, 2, 2]
-    assert packed_cost(sizes, plan[-1]) == 58
+    assert [len(part) for part in plan_micro_batches(sizes, 6, 60, packed=True)] == [0, 0, 4, 4, 4, 4]
+    plan = plan_micro_batches(sizes, 2, 60, packed=True)
+    assert [len({sizes[row].group for row in part}) for part in plan] == [2, 2]
+    assert [packed_cost(sizes, part) for part in plan] == [58, 58]
+
+
+def test_groups_are_packed_tightly_where_that_keeps_them_whole():
+    sizes = [RowSize(6, tokens - 5, group) for group, tokens in enumerate((30, 30, 20, 20, 20))]
+    sizes[2:] = [RowSize(6, 5, size) for size in (2, 3, 4) for _ in range(3)]  # 20 tokens each
+    plan = plan_micro_batches(sizes, 2, 60, packed=True)
+    assert [packed_cost(sizes, part) for part in plan] == [60, 60]
 
 
 def test_a_group_that_fits_nowhere_is_split_and_reads_its_prompt_twice():
@@ -220,7 +227,7 @@ def test_tallies_count_every_row_and_token_of_a_window_once(accelerator):
 
 def test_capacity_is_that_of_trls_micro_batch_unless_given(accelerator):
     batches = make_batches()
-    for capacity, expected in ((None, 2), (30, 4)):
+    for capacity, expected in ((None, 4), (30, 4)):
         found = [batch for batch in regroup(batches, how(capacity=capacity), accelerator) if batch[ROW_SHARE]]
         costs = [packed_cost(sizes_of(batch), range(batch["prompt_ids"].size(0))) for batch in found]
         assert max(costs) <= (capacity or 4 * (4 + 9))
