@@ -68,7 +68,7 @@ def test_a_rollout_in_use_keeps_its_length(tmp_path):
     assert lengths_of(trainer) == [8, 8, 16, 16]
 
 
-@pytest.mark.parametrize("stop", [1, 2, 3, 4])
+@pytest.mark.parametrize("stop", [1, 3, 4, 5])
 def test_a_run_resumed_on_either_side_ends_the_same(stop, tmp_path):
     options = {"max_steps": 6, "steps_per_generation": 2, "save_strategy": "steps", "save_steps": 1}
     whole = make(tmp_path, '{"3": 16}', **options)
