@@ -51,7 +51,9 @@ def epoch(sampler):
 
 def see(trainer, counts):
     texts = trainer.train_dataset["prompt"]
-    trainer._curriculum._seen.record((prompt_key(texts[row]), PassCount(*pair)) for row, pair in counts.items())
+    trainer._curriculum._seen.record(
+        {prompt_key(texts[row]): PassCount(*pair) for row, pair in counts.items()}, trainer._curriculum._band
+    )
 
 
 def test_easy_prompts_come_first_and_equals_are_shuffled_anew(tmp_path):
@@ -97,12 +99,35 @@ def test_a_band_passes_over_what_is_known_to_lie_outside(tmp_path):
     assert set(epoch(sampler)) == {1, 2, 4, 5}
 
 
+def test_a_prompt_found_outside_rests_longer_each_time_and_then_comes_again(tmp_path):
+    trainer = make(tmp_path, [None] * 8, curriculum="pass_rate_band", pass_rate_band=[0.25, 0.75])
+    sampler = trainer._get_train_sampler()
+    drawn = []
+    for _ in range(12):  # row 0 is never solved, row 1 only after a failure, the others always half
+        order = set(epoch(sampler))
+        drawn.append(tuple(row for row in (0, 1) if row in order))
+        failed = len(drawn) == 1
+        see(trainer, {row: (0 if row == 0 or (row == 1 and failed) else 2, 4) for row in order})
+        see(trainer, {row: (2, 4) for row in range(2, 2 + 8 - len(order))})  # an epoch has 8 prompts
+    assert [number for number, rows in enumerate(drawn) if 0 in rows] == [0, 2, 5, 9]
+    assert [number for number, rows in enumerate(drawn) if 1 in rows] == [0, *range(2, 12)]
+
+
+def test_what_the_column_puts_outside_does_not_come_again(tmp_path):
+    trainer = make(tmp_path, curriculum="pass_rate_band", pass_rate_band=[0.25, 0.75])
+    sampler = trainer._get_train_sampler()
+    for _ in range(4):
+        order = set(epoch(sampler))
+        assert order == {2, 3, 4, 5}
+        see(trainer, {row: (2, 4) for row in order})
+
+
 def test_an_epoch_is_never_empty_and_says_what_it_took(tmp_path, caplog):
     rates = [0.0, 1.0, 0.9, 0.1, 0.5]
     trainer = make(tmp_path, rates, curriculum="pass_rate_band", pass_rate_band=[0.45, 0.55])
     with caplog.at_level(logging.WARNING):
         order = epoch(trainer._get_train_sampler())
-    assert "only 1 of 5 prompts are in [0.45, 0.55]" in caplog.text
+    assert "only 1 of 5 prompts are in [0.45, 0.55], of unknown pass rate or rested" in caplog.text
     assert "a rollout needs 2; the nearest 1 are taken" in caplog.text
     assert set(order) in ({4, 2}, {4, 3})
 
@@ -130,9 +155,12 @@ def test_counts_are_those_of_the_latest_rollout(tmp_path):
     rows = [dict(trainer.train_dataset[row]) for row in (0, 3) for _ in range(G)]
     keys = [prompt_key(trainer.train_dataset[row]["prompt"]) for row in (0, 3)]
     trainer._generate_and_score_completions(rows)
-    assert trainer._curriculum._seen.to_dict() == {keys[0]: [2, 3], keys[1]: [4, 4]}
+    assert trainer._curriculum._seen.rates.to_dict() == {keys[0]: [2, 3], keys[1]: [4, 4]}
     trainer._generate_and_score_completions(rows)
-    assert trainer._curriculum._seen.to_dict() == {keys[0]: [0, 4], keys[1]: [4, 4]}  # nothing judged says nothing
+    assert trainer._curriculum._seen.rates.to_dict() == {
+        keys[0]: [0, 4],
+        keys[1]: [4, 4],
+    }  # nothing judged says nothing
 
 
 @pytest.mark.parametrize("at", [3, 4, 6])  # inside the first epoch, at its end, inside the second

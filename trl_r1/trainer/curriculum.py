@@ -7,9 +7,10 @@ sampler again from the epoch's beginning, meets the same prompts.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from accelerate.utils import gather_object
@@ -35,7 +36,63 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-UNKNOWN_RATE = 0.5  # where a prompt of unknown pass rate stands among the others in `easy_first`
+UNKNOWN_RATE: Final = 0.5  # where a prompt of unknown pass rate stands among the others in `easy_first`
+
+Band = tuple[float, float]
+
+
+@dataclass(slots=True)
+class Seen:
+    """
+    What training has seen of its prompts.
+
+    A group is a small sample: of four completions of a prompt that is solved one time in four, none passes in a third
+    of all groups. So a prompt found outside the band only rests, the longer the more often in a row.
+
+    Args:
+        rates ([`PassRates`]):
+            Of each prompt's latest rollout.
+        outside (`dict[str, tuple[int, int]]`):
+            By `prompt_key`: how often in a row a prompt was found outside the band, and `prompts` at the last time.
+        prompts (`int`):
+            Prompts generated for so far, over all processes; the clock by which prompts rest.
+    """
+
+    rates: PassRates = field(default_factory=PassRates)
+    outside: dict[str, tuple[int, int]] = field(default_factory=dict)
+    prompts: int = 0
+
+    def record(self, counts: Mapping[str, PassCount], band: Band | None) -> None:
+        """Take note of a rollout."""
+        self.prompts += len(counts)
+        self.rates.record(counts.items())
+        for key, count in counts.items():
+            if band is None or count.rate is None:
+                continue
+            if in_band(count.rate, *band):
+                self.outside.pop(key, None)
+            else:
+                self.outside[key] = (self.outside.get(key, (0, 0))[0] + 1, self.prompts)
+
+    def rests(self, key: str, epoch: int) -> bool:
+        """Whether a prompt, found outside `n` times in a row, still sits out `n` epochs of so many prompts."""
+        times, since = self.outside.get(key, (0, 0))
+        return self.prompts - since < times * epoch
+
+    def copy(self) -> Seen:
+        """The state as it is now."""
+        return Seen(self.rates.copy(), dict(self.outside), self.prompts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for a checkpoint."""
+        outside = {key: list(pair) for key, pair in self.outside.items()}
+        return {"rates": self.rates.to_dict(), "outside": outside, "prompts": self.prompts}
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Seen:
+        """Read what `to_dict` wrote."""
+        outside = {key: (int(times), int(since)) for key, (times, since) in state["outside"].items()}
+        return cls(PassRates.from_dict(state["rates"]), outside, int(state["prompts"]))
 
 
 class Curriculum:
@@ -43,6 +100,7 @@ class Curriculum:
     Orders or chooses prompts by their pass rate.
 
     A rate that training has seen (the prompt's latest rollout, all processes) wins over the data column `pass_rate`.
+    What it found outside the band rests for a while, see [`Seen`]; what the column says is outside stays outside.
 
     Args:
         trainer ([`R1GRPOTrainer`]):
@@ -64,11 +122,11 @@ class Curriculum:
         if "prompt" not in self._dataset.column_names:
             raise RecipeError([f"curriculum: {args.curriculum} knows prompts by the column `prompt`; add it"])
         band = args.pass_rate_band if args.curriculum == "pass_rate_band" else None
-        self._band: tuple[float, float] | None = None if band is None else (float(band[0]), float(band[1]))
+        self._band: Band | None = None if band is None else (float(band[0]), float(band[1]))
         has_column = PASS_RATE_COLUMN in self._dataset.column_names
         self._column = read_pass_rates(self._dataset[PASS_RATE_COLUMN]) if has_column else None
-        self._seen = PassRates()
-        self._at_epoch_start = PassRates()
+        self._seen = Seen()
+        self._at_epoch_start = Seen()
         self._epoch = 0  # the one under way, or the first one before training
         self._begun = False
         trainer._stateful["curriculum"] = self
@@ -83,7 +141,7 @@ class Curriculum:
             [(key, count.num_correct, count.num_samples) for key, count in own.items()]
         ):
             counts[key] = counts.get(key, PassCount(0, 0)) + PassCount(correct, samples)
-        self._seen.record(counts.items())
+        self._seen.record(counts, self._band)
 
     def sampler(self, sampler: Sampler[int]) -> Sampler[int]:
         """TRL's sampler with the same repetitions, in the order of the curriculum; a training run begins with it."""
@@ -91,39 +149,39 @@ class Curriculum:
         self._epoch, self._begun, self._at_epoch_start = 0, False, self._seen.copy()
         return CurriculumSampler(sampler, self)
 
-    def order(self, permutation: list[int], rates: PassRates | None = None) -> list[int]:
+    def order(self, permutation: list[int], seen: Seen | None = None) -> list[int]:
         """
         Arrange one epoch.
 
         Args:
             permutation (`list[int]`):
                 Rows of the dataset in the epoch's random order, which decides among equals.
-            rates ([`PassRates`], *optional*):
-                What was seen; by default all that has been seen so far.
+            seen ([`Seen`], *optional*):
+                By default all that has been seen so far.
 
         Returns:
-            `list[int]`: all rows (`easy_first`), or those in the band and those of unknown rate; never fewer than one
-            rollout needs.
+            `list[int]`: all rows (`easy_first`), or those in the band, those of unknown rate and those that have
+            rested; never fewer than one rollout needs.
         """
-        seen = self._seen if rates is None else rates
+        seen = self._seen if seen is None else seen
         known = {row: self._rate(row, seen) for row in permutation}
         if self._band is None:
             return sorted(permutation, key=lambda row: -_or(known[row], UNKNOWN_RATE))
         low, high = self._band
-        inside = [row for row in permutation if (rate := known[row]) is None or in_band(rate, low, high)]
+        inside = [row for row in permutation if self._may_be_drawn(row, known[row], seen)]
         needed = min(self._prompts_of_a_rollout, len(permutation))
         if len(inside) >= needed:
             return inside
-        outside = [row for row in permutation if (rate := known[row]) is not None and not in_band(rate, low, high)]
+        outside = [row for row in permutation if not self._may_be_drawn(row, known[row], seen)]
         outside.sort(key=lambda row: max(low - _or(known[row], low), _or(known[row], high) - high))
         logger.warning(
-            "pass_rate_band: only %d of %d prompts are in [%g, %g] or of unknown pass rate, and a rollout needs %d; "
-            "the nearest %d are taken with them. Widen pass_rate_band, or give more prompts",
+            "pass_rate_band: only %d of %d prompts are in [%g, %g], of unknown pass rate or rested, and a rollout "
+            "needs %d; the nearest %d are taken with them. Widen pass_rate_band, or give more prompts",
             *(len(inside), len(permutation), low, high, needed, needed - len(inside)),
         )
         return [*inside, *outside[: needed - len(inside)]]
 
-    def begin_epoch(self) -> PassRates:
+    def begin_epoch(self) -> Seen:
         """What is known at the beginning of an epoch; in a resumed one, what was known then."""
         if self._begun:
             self._epoch += 1
@@ -141,10 +199,10 @@ class Curriculum:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint; at the very end of an epoch, the next one begins with all that was seen."""
-        self._seen = PassRates.from_dict(state["seen"])
+        self._seen = Seen.from_dict(state["seen"])
         self._epoch = int(self._trainer.state.epoch or 0)  # as `restore_epoch` counts them
         under_way = state["epoch"] == self._epoch
-        self._at_epoch_start = PassRates.from_dict(state["at_epoch_start"]) if under_way else self._seen.copy()
+        self._at_epoch_start = Seen.from_dict(state["at_epoch_start"]) if under_way else self._seen.copy()
         self._begun = False
 
     @cached_property
@@ -156,8 +214,15 @@ class Curriculum:
         args: Any = self._trainer.args
         return int(args.generation_batch_size // self._trainer.num_generations)
 
-    def _rate(self, row: int, seen: PassRates) -> float | None:
-        rate = seen.rate(self._keys[row]) if len(seen) else None
+    def _may_be_drawn(self, row: int, rate: float | None, seen: Seen) -> bool:
+        assert self._band is not None
+        if rate is None or in_band(rate, *self._band):
+            return True
+        key = self._keys[row]
+        return key in seen.outside and not seen.rests(key, len(self._keys))
+
+    def _rate(self, row: int, seen: Seen) -> float | None:
+        rate = seen.rates.rate(self._keys[row]) if len(seen.rates) else None
         if rate is None and self._column is not None:
             rate = self._column[row]
         return rate
