@@ -1,12 +1,23 @@
-"""Does dynamic sampling pay? Accuracy per generated token, with and without it, on the tiny world.
+"""Does dynamic sampling pay? Accuracy per generated token where most groups are tied, on the tiny world.
 
     python tests/benchmarks/dynamic_sampling.py --base outputs/tiny/base --output outputs/dynamic_sampling.json
 
-The policy is the tiny world's base (`recipes/tiny/make_base.py --seed 0`), the task its R1-Zero stage with the
-accuracy reward alone: at 4 completions a prompt most groups are tied, first because the policy solves few questions,
-later because it solves nearly all. Both arms have the same settings and stop at the same number of generated tokens,
-thrown away ones included. Accuracy is that of one sample at temperature 1 a question, on questions of the validation
-split, read off at every tenth of the tokens. The settings below were written before the first run.
+Protocol, written before the first run:
+
+- **Task.** A pool of 200 questions of two to five operations that comes again epoch after epoch, 4 completions a
+  question, the accuracy reward alone. 35 % can be learned. 65 % are out of reach, as wrong answers in a data set are:
+  the answer on record is that of plain arithmetic, a number the policy never writes.
+- **Policy.** The tiny world's base, `recipes/tiny/make_base.py --seed 0`.
+- **Arms.** `off`; `band` (`curriculum: pass_rate_band`, [0.1, 0.9], from what training itself has seen, no column
+  `pass_rate`); `dynamic` (`dynamic_sampling`); `dynamic+band`. All else is the same. Each run ends at the same number
+  of generated tokens, thrown away ones included.
+- **Learning rate.** Each arm has its own: the one of three with the highest mean accuracy over the budget on seed
+  100, read on the validation split. A rate at an end of the grid is said to be.
+- **Test.** Seeds 0, 1, 2, each with its own pool, read on the test split, on questions that can be learned: share
+  solved by one sample at temperature 1 after every tenth of the budget, and greedily after the last step. The figure
+  is the mean over the budget, paired by seed, with Student's interval.
+
+`--arms` runs some of the arms, `--report` prints the table of files already written.
 """
 
 from __future__ import annotations
@@ -18,106 +29,125 @@ import statistics
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from trl_r1.configs import R1GRPOConfig
 from trl_r1.evaluation.intervals import mean_interval
 from trl_r1.generation import SamplingParameters, TransformersEngine
 from trl_r1.rewards import accuracy_reward
 from trl_r1.trainer import R1GRPOTrainer
-from trl_r1.trainer.rollout import RolloutCallback
+from trl_r1.trainer.rollout import RolloutCallback, tied_groups
 
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "recipes" / "tiny"))
-from world import sample_question
+from world import Question, sample_question
 
 
 PROMPT = "user : {} assistant :"
 OPERATIONS = (2, 3, 4, 5)
-TRAIN_ROWS, VALIDATION_ROWS = 6000, 256
-BUDGET = 150_000  # tokens of completions
+POOL, OUT_OF_REACH = 200, 130  # questions of a training pool, and those of them that cannot be solved
+HELD_OUT = 256
+BUDGET = 100_000  # tokens of completions
 READINGS = 10
-STEPS = range(0, 61, 10)  # the fewest steps an arm makes within the budget, about
+VALIDATION_SEED, TEST_SEEDS = 100, (0, 1, 2)
+LEARNING_RATES = (4e-4, 1e-3, 2.5e-3)
+BAND = {"curriculum": "pass_rate_band", "pass_rate_band": [0.1, 0.9]}
+DYNAMIC = {"dynamic_sampling": True, "dynamic_sampling_max_rounds": 25}  # no more than the pool holds
+ARMS: dict[str, dict[str, Any]] = {"off": {}, "band": BAND, "dynamic": DYNAMIC, "dynamic+band": {**DYNAMIC, **BAND}}
 SETTINGS: dict[str, Any] = {
     "num_generations": 4,
-    "per_device_train_batch_size": 64,
+    "per_device_train_batch_size": 32,
     "gradient_accumulation_steps": 1,
     "max_completion_length": 48,
-    "learning_rate": 4e-4,
     "adam_beta2": 0.99,
     "lr_scheduler_type": "constant",
     "epsilon_high": 0.28,
     "temperature": 1.0,
+    "skip_unscorable": True,
     "max_steps": 10_000,  # the budget ends the run
 }
 
 
-def draw(rows: int, split: Any, seed: str) -> Dataset:
-    """Questions with as many operations by turns."""
+def plain_value(question: Question) -> int:
+    """The answer of plain arithmetic."""
+    return question.start + sum(operand if sign == "+" else -operand for sign, operand in question.steps)
+
+
+def draw(rows: int, out_of_reach: int, split: Any, seed: str) -> Dataset:
+    """Questions with as many operations by turns, the first `out_of_reach` of them with an answer never written."""
     rng = random.Random(seed)
-    questions = [sample_question(rng, OPERATIONS[row % len(OPERATIONS)], split) for row in range(rows)]
-    return Dataset.from_dict(
-        {
-            "prompt": [PROMPT.format(question.problem) for question in questions],
-            "solution": [str(question.values[-1]) for question in questions],
-            "response_format": ["r1_zero"] * rows,
-        }
-    )
+    found: list[dict[str, str]] = []
+    while len(found) < rows:
+        question = sample_question(rng, OPERATIONS[len(found) % len(OPERATIONS)], split)
+        answer = question.values[-1]
+        if len(found) < out_of_reach:
+            answer = plain_value(question)
+            if 0 <= answer <= 9:
+                continue
+        prompt = PROMPT.format(question.problem)
+        found.append({"prompt": prompt, "solution": str(answer), "response_format": "r1_zero"})
+    return Dataset.from_list(found)
 
 
 class Budget(RolloutCallback):
     """Counts what is generated, reads the accuracy off at every part of the budget and ends the run at its end."""
 
-    def __init__(self, validation: Dataset, tokenizer: Any) -> None:
-        self.validation, self.tokenizer = validation, tokenizer
-        self.tokens, self.groups, self.tied = 0, 0, 0
-        self.curve: list[tuple[int, int, float]] = []  # tokens, steps, accuracy
+    def __init__(self, held_out: Dataset, tokenizer: Any) -> None:
+        self.held_out, self.tokenizer = held_out, tokenizer
+        self.tokens, self.groups, self.tied, self.all_right, self.hard_solved = 0, 0, 0, 0, 0
+        self.curve: list[tuple[int, float]] = []  # tokens, accuracy
 
     def on_rollout(self, rollout: Any, log_metric: Any) -> None:
         """Every round of generation counts."""
         self.tokens += sum(len(ids) for ids in rollout.completion_ids)
-        groups = rollout.totals.view(-1, rollout.num_generations)
-        self.groups += len(groups)
-        self.tied += int((groups.amax(dim=1) == groups.amin(dim=1)).sum())
+        tied = tied_groups(rollout.totals, rollout.num_generations)
+        solved = rollout.totals.view(-1, rollout.num_generations).nan_to_num()
+        self.groups += len(tied)
+        self.tied += int(tied.sum())
+        self.all_right += int((tied & (solved.amin(dim=1) == 1)).sum())
+        answers = [row["solution"] for row in rollout.rows[:: rollout.num_generations]]
+        self.hard_solved += sum(
+            int(most > 0) for most, answer in zip(solved.amax(dim=1).tolist(), answers, strict=True) if len(answer) > 1
+        )
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """The untrained policy."""
-        self.curve.append((0, 0, self.accuracy(model)))
+        self.curve.append((0, self.accuracy(model, 1.0)))
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """A reading when the next part of the budget is spent."""
         if self.tokens >= BUDGET * len(self.curve) / READINGS:
-            self.curve.append((self.tokens, state.global_step, self.accuracy(model)))
+            self.curve.append((self.tokens, self.accuracy(model, 1.0)))
         control.should_training_stop = self.tokens >= BUDGET
 
-    def accuracy(self, model: Any) -> float:
-        """Share of the validation questions one sample solves."""
+    def accuracy(self, model: Any, temperature: float) -> float:
+        """Share of the held-out questions one sample solves."""
         engine = TransformersEngine(model, self.tokenizer)
-        params = SamplingParameters(temperature=1.0, max_new_tokens=48, seed=0)
-        texts = [group[0].text for group in engine.generate(self.validation["prompt"], params)]
-        rewards = accuracy_reward(
-            texts, self.validation["solution"], response_format=self.validation["response_format"]
-        )
+        params = SamplingParameters(temperature=temperature, max_new_tokens=48, seed=0)
+        texts = [group[0].text for group in engine.generate(self.held_out["prompt"], params)]
+        rewards = accuracy_reward(texts, self.held_out["solution"], response_format=self.held_out["response_format"])
         return statistics.mean(float(reward or 0.0) for reward in rewards)
 
 
-def run(base: str, seed: int, dynamic: bool, settings: dict[str, Any]) -> dict[str, Any]:
-    """One arm of one seed."""
+def run(base: str, arm: str, learning_rate: float, seed: int) -> dict[str, Any]:
+    """One run."""
+    split = "validation" if seed == VALIDATION_SEED else "test"
     tokenizer = AutoTokenizer.from_pretrained(base)
-    budget = Budget(draw(VALIDATION_ROWS, "validation", "validation"), tokenizer)
+    budget = Budget(draw(HELD_OUT, 0, split, split), tokenizer)
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         arguments = R1GRPOConfig(
             output_dir=folder,
             seed=seed,
-            dynamic_sampling=dynamic,
-            skip_unscorable=True,
+            learning_rate=learning_rate,
             use_cpu=True,
             bf16=False,
             gradient_checkpointing=False,
@@ -125,73 +155,120 @@ def run(base: str, seed: int, dynamic: bool, settings: dict[str, Any]) -> dict[s
             logging_steps=10_000,
             report_to="none",
             disable_tqdm=True,
-            **settings,
+            **SETTINGS,
+            **ARMS[arm],
         )
-        callbacks: list[TrainerCallback] = [budget]
         trainer = R1GRPOTrainer(
             model=AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32),
             args=arguments,
             processing_class=tokenizer,
-            train_dataset=draw(TRAIN_ROWS, "train", f"train/{seed}"),
+            train_dataset=draw(POOL, OUT_OF_REACH, "train", f"train/{seed}"),
             reward_funcs=[accuracy_reward],
-            callbacks=callbacks,
+            callbacks=[budget],
         )
         trainer.train()
-    tokens, steps, accuracy = zip(*budget.curve, strict=True)
+    logged = trainer.state.log_history[-1]
+    lacking = logged.get("dynamic_sampling/groups_without_signal")  # of those trained on, a step
+    tied = budget.tied / budget.groups
+    tokens, accuracy = zip(*budget.curve, strict=True)
     read = np.interp(np.linspace(0, BUDGET, READINGS + 1), tokens, accuracy)
-    by_step = np.interp(STEPS, steps, accuracy)
     return {
+        "arm": arm,
+        "learning_rate": learning_rate,
         "seed": seed,
-        "dynamic_sampling": dynamic,
         "accuracy": [round(float(value), 4) for value in read],
-        "mean_accuracy": float(read[1:].mean()),
-        "accuracy_by_step": [round(float(value), 4) for value in by_step],
-        "mean_by_step": float(by_step[1:].mean()),
+        "mean": float(read[1:].mean()),
+        "final": float(read[-1]),
+        "greedy": budget.accuracy(trainer.model, 0.0),
         "steps": trainer.state.global_step,
         "generated_tokens": budget.tokens,
-        "tied_share": budget.tied / budget.groups,
+        "tied_of_generated": tied,
+        "solved_of_generated": budget.all_right / budget.groups,
+        "signal_of_trained": 1 - tied
+        if lacking is None
+        else 1 - lacking * 4 / SETTINGS["per_device_train_batch_size"],
+        "rounds": logged.get("dynamic_sampling/rounds", 1.0),
+        "out_of_reach_solved": budget.hard_solved,
         "cpu_seconds": time.process_time() - began,
     }
 
 
-def main() -> None:
-    """Run all arms, print the table, write every number."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--base", required=True, help="folder of the tiny world's base model")
-    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--learning_rate", type=float, default=SETTINGS["learning_rate"], help="of both arms")
-    arguments = parser.parse_args()
-    settings = {**SETTINGS, "learning_rate": arguments.learning_rate}
-    runs = []
-    print("seed  dynamic  " + "  ".join(f"{BUDGET * part // READINGS // 1000:4d}k" for part in range(READINGS + 1)))
-    for seed in arguments.seeds:
-        for dynamic in (False, True):
-            runs.append(run(arguments.base, seed, dynamic, settings))
-            found = runs[-1]
-            print(
-                f"{seed:4d}  {'on' if dynamic else 'off':7}  "
-                + "  ".join(f"{value:5.3f}" for value in found["accuracy"])
-                + f"  mean {found['mean_accuracy']:.3f}  steps {found['steps']}  tied {found['tied_share']:.2f}"
-                f"  tokens {found['generated_tokens']}  CPU {found['cpu_seconds']:.0f} s",
-                flush=True,
-            )
-            arguments.output.write_text(json.dumps({"budget": BUDGET, "settings": settings, "runs": runs}, indent=1))
-    for name, value in (
-        ("mean over the budget", "mean_accuracy"),
-        ("at its end", "final"),
-        (f"mean over the first {STEPS[-1]} steps, whatever they cost", "mean_by_step"),
+def measure(base: str, arms: list[str], output: Path) -> list[dict[str, Any]]:
+    """Find each arm's learning rate, then run the test seeds; every number is written when it is there."""
+    runs: list[dict[str, Any]] = []
+
+    def one(arm: str, learning_rate: float, seed: int) -> dict[str, Any]:
+        runs.append(run(base, arm, learning_rate, seed))
+        output.write_text(json.dumps({"budget": BUDGET, "settings": SETTINGS, "runs": runs}, indent=1))
+        print(line(runs[-1]), flush=True)
+        return runs[-1]
+
+    for arm in arms:
+        tried = [one(arm, rate, VALIDATION_SEED) for rate in LEARNING_RATES]
+        best = max(tried, key=lambda found: float(found["mean"]))["learning_rate"]
+        for seed in TEST_SEEDS:
+            one(arm, best, seed)
+    return runs
+
+
+def line(found: dict[str, Any]) -> str:
+    """A run as a row of a Markdown table."""
+    cells = [found["arm"], f"{found['learning_rate']:g}", str(found["seed"])]
+    cells += [f"{value:.3f}" for value in found["accuracy"][1:]]
+    cells += [f"{found[name]:.3f}" for name in ("mean", "greedy")]
+    cells += [str(found["steps"]), str(found["generated_tokens"])]
+    cells += [f"{found[name]:.2f}" for name in ("tied_of_generated", "solved_of_generated", "signal_of_trained")]
+    cells += [f"{found['rounds']:.1f}", str(found["out_of_reach_solved"]), f"{found['cpu_seconds']:.0f}"]
+    return "| " + " | ".join(cells) + " |"
+
+
+def report(runs: list[dict[str, Any]]) -> None:
+    """Print all runs, and the arms against each other on the test seeds."""
+    readings = [f"{BUDGET * part // READINGS // 1000}k" for part in range(1, READINGS + 1)]
+    heads = ["arm", "rate", "seed", *readings, "mean", "greedy", "steps", "tokens", "tied", "solved", "signal"]
+    heads += ["rounds", "hard solved", "CPU s"]
+    print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
+    for found in runs:
+        print(line(found))
+    by_arm = {arm: [one for one in runs if one["arm"] == arm and one["seed"] in TEST_SEEDS] for arm in ARMS}
+    print("\n| on the test seeds | mean over the budget | at its end | greedy at its end |\n|---|---|---|---|")
+    for first, second in (
+        ("dynamic", "off"),
+        ("band", "off"),
+        ("dynamic+band", "off"),
+        ("dynamic+band", "band"),
+        ("dynamic+band", "dynamic"),
     ):
-        pairs = [(off, on) for off, on in zip(runs[::2], runs[1::2], strict=True)]
-        gains = [reading(on, value) - reading(off, value) for off, on in pairs]
-        interval = mean_interval(gains)
-        shown = "" if interval is None else f" [{interval[0]:+.3f}, {interval[1]:+.3f}]"
-        print(f"accuracy {name}, on - off: {statistics.mean(gains):+.3f}{shown} (Student over {len(gains)} seeds)")
+        if by_arm[first] and by_arm[second]:
+            cells = [difference(by_arm[first], by_arm[second], name) for name in ("mean", "final", "greedy")]
+            print(f"| {first} - {second} | " + " | ".join(cells) + " |")
 
 
-def reading(found: dict[str, Any], name: str) -> float:
-    """One number of a run."""
-    return float(found["accuracy"][-1] if name == "final" else found[name])
+def difference(first: list[dict[str, Any]], second: list[dict[str, Any]], name: str) -> str:
+    """Mean gain over the seeds with its interval."""
+    gains = [float(one[name]) - float(other[name]) for one, other in zip(first, second, strict=True)]
+    interval = mean_interval(gains)
+    return f"{statistics.mean(gains):+.3f}" + (
+        "" if interval is None else f" [{interval[0]:+.3f}, {interval[1]:+.3f}]"
+    )
+
+
+def main() -> None:
+    """Run, or report what was run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", help="folder of the tiny world's base model")
+    parser.add_argument("--output", type=Path, help="JSON file to write")
+    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS), help="arms to run")
+    parser.add_argument("--report", type=Path, nargs="+", help="JSON files to print the table of; runs nothing")
+    arguments = parser.parse_args()
+    if arguments.report:
+        report([one for path in arguments.report for one in json.loads(path.read_text())["runs"]])
+        return
+    if not arguments.base or not arguments.output:
+        parser.error("--base and --output are needed to run")
+    warnings.filterwarnings("ignore")
+    transformers_logging.set_verbosity_error()
+    report(measure(arguments.base, arguments.arms, arguments.output))
 
 
 if __name__ == "__main__":
