@@ -10,17 +10,17 @@ import transformers
 import trl
 from trl import GRPOConfig, GRPOTrainer
 
-from trl_r1.trainer.gates import MEANS_OVER_ROWS, SUMS_OVER_TOKENS
-from trl_r1.trainer.micro_batches import COMPLETION_KEYS, PROMPT_KEYS, WHOLE_KEYS
-from trl_r1.trainer.window_metrics import CLIPPED, EXTREMES, OF_POLICY
+from trl_r1.trainer.fast.gates import MEANS_OVER_ROWS, SUMS_OVER_TOKENS
+from trl_r1.trainer.fast.micro_batches import COMPLETION_KEYS, PROMPT_KEYS, WHOLE_KEYS
+from trl_r1.trainer.fast.window_metrics import CLIPPED, EXTREMES, OF_POLICY
 
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "trainer"))
 from tiny_run import make_grpo
 
 
-MICRO_BATCHES = "trl_r1/trainer/micro_batches.py"
-WINDOW_METRICS = "trl_r1/trainer/window_metrics.py"
+MICRO_BATCHES = "trl_r1/trainer/fast/micro_batches.py"
+WINDOW_METRICS = "trl_r1/trainer/fast/window_metrics.py"
 VERSION = f"trl {trl.__version__}, transformers {transformers.__version__}"
 RATIOS = {"clip_ratio/low_mean", "clip_ratio/high_mean", "clip_ratio/region_mean", *EXTREMES}
 OTHERS = {"cispo": {"cispo_clip_ratio"}, "sapo": set(), "vespo": {"vespo/phi_seq_mean"}}

@@ -17,10 +17,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "trainer"))
 from forward_cases import make_family, make_trainer
 
 
-HEAD = "trl_r1/trainer/head_positions.py"
-ATTENTION = "trl_r1/trainer/packed_attention.py"
-PACKED = "trl_r1/trainer/packed_forward.py"
-PROBE = "trl_r1/trainer/forward_probe.py"
+HEAD = "trl_r1/trainer/fast/head_positions.py"
+ATTENTION = "trl_r1/trainer/fast/packed_attention.py"
+PACKED = "trl_r1/trainer/fast/packed_forward.py"
+PROBE = "trl_r1/trainer/fast/forward_probe.py"
 
 
 @pytest.fixture

@@ -19,8 +19,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "trainer"))
 from tiny_run import make_grpo, make_tokenizer, policy_on_disk, stable_logs
 
 from trl_r1.configs import R1GRPOConfig
-from trl_r1.trainer import R1GRPOTrainer, fast_step
-from trl_r1.trainer.micro_batches import Regrouping
+from trl_r1.trainer import R1GRPOTrainer
+from trl_r1.trainer.fast import step as fast_step
+from trl_r1.trainer.fast.micro_batches import Regrouping
 
 
 ROWS = 8  # of a rollout, on each process; a group has four

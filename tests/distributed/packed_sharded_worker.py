@@ -19,8 +19,8 @@ from torch.distributed.fsdp import fully_shard
 sys.path.insert(0, str(Path(__file__).parents[1] / "trainer"))
 from forward_cases import SHAPES, distance, make_family, make_rows, make_trainer, stock
 
-from trl_r1.trainer.packed_forward import PackedForward
-from trl_r1.trainer.padded_forward import PaddedForward
+from trl_r1.trainer.fast.packed_forward import PackedForward
+from trl_r1.trainer.fast.padded_forward import PaddedForward
 
 
 def gradient(forward: Any, model: Any, rows: tuple[Any, Any, int]) -> torch.Tensor:

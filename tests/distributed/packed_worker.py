@@ -19,7 +19,7 @@ from tiny_run import make_grpo, make_tokenizer, policy_on_disk
 
 from trl_r1.configs import R1GRPOConfig
 from trl_r1.trainer import R1GRPOTrainer
-from trl_r1.trainer.packed_forward import PackedForward
+from trl_r1.trainer.fast.packed_forward import PackedForward
 
 
 ONLY_PACKED = {"fast": True, "fast_micro_batches": False, "fast_skip_zero_advantage": False, "fast_generation": False}

@@ -108,7 +108,7 @@ def test_a_prompt_found_outside_rests_longer_each_time_and_then_comes_again(tmp_
         drawn.append(tuple(row for row in (0, 1) if row in order))
         failed = len(drawn) == 1
         see(trainer, {row: (0 if row == 0 or (row == 1 and failed) else 2, 4) for row in order})
-        see(trainer, {row: (2, 4) for row in range(2, 2 + 8 - len(order))})  # an epoch has 8 prompts
+        see(trainer, dict.fromkeys(range(2, 2 + 8 - len(order)), (2, 4)))  # an epoch has 8 prompts
     assert [number for number, rows in enumerate(drawn) if 0 in rows] == [0, 2, 5, 9]
     assert [number for number, rows in enumerate(drawn) if 1 in rows] == [0, *range(2, 12)]
 
@@ -119,7 +119,7 @@ def test_what_the_column_puts_outside_does_not_come_again(tmp_path):
     for _ in range(4):
         order = set(epoch(sampler))
         assert order == {2, 3, 4, 5}
-        see(trainer, {row: (2, 4) for row in order})
+        see(trainer, dict.fromkeys(order, (2, 4)))
 
 
 def test_an_epoch_is_never_empty_and_says_what_it_took(tmp_path, caplog):

@@ -15,9 +15,10 @@ from transformers import AutoModelForCausalLM, MixtralConfig, MixtralForCausalLM
 from trl import GRPOConfig, GRPOTrainer
 
 from trl_r1.configs import R1GRPOConfig
-from trl_r1.trainer import R1GRPOTrainer, fast_step
-from trl_r1.trainer.micro_batches import Regrouping
-from trl_r1.trainer.padded_forward import PaddedForward
+from trl_r1.trainer import R1GRPOTrainer
+from trl_r1.trainer.fast import step as fast_step
+from trl_r1.trainer.fast.micro_batches import Regrouping
+from trl_r1.trainer.fast.padded_forward import PaddedForward
 
 
 PARTS = ("fast_micro_batches", "fast_skip_zero_advantage", "fast_packed_forward", "fast_generation")

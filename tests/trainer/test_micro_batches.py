@@ -8,8 +8,8 @@ from accelerate import Accelerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trl_r1.trainer.micro_batch_plan import RowSize, packed_cost, padded_cost, plan_micro_batches, row_sizes
-from trl_r1.trainer.micro_batches import ROW_SHARE, TALLY, Regrouping, regroup
+from trl_r1.trainer.fast.micro_batch_plan import RowSize, packed_cost, padded_cost, plan_micro_batches, row_sizes
+from trl_r1.trainer.fast.micro_batches import ROW_SHARE, TALLY, Regrouping, regroup
 
 
 COSTS = {True: packed_cost, False: padded_cost}

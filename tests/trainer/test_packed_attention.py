@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from trl_r1.trainer import packed_attention
-from trl_r1.trainer.packed_attention import (
+from trl_r1.trainer.fast import packed_attention
+from trl_r1.trainer.fast.packed_attention import (
     PackedAttention,
     PackedLayout,
     attend,

@@ -23,8 +23,9 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from trl_r1.configs import R1GRPOConfig
-from trl_r1.trainer import R1GRPOTrainer, forward_probe
-from trl_r1.trainer.packed_forward import PackedForward, pack
+from trl_r1.trainer import R1GRPOTrainer
+from trl_r1.trainer.fast import forward_probe
+from trl_r1.trainer.fast.packed_forward import PackedForward, pack
 
 
 def compare(trainer, shape, model=None):

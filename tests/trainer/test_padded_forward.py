@@ -17,7 +17,7 @@ from peft import LoraConfig
 from tiny_run import make_tokenizer, policy_on_disk
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from trl_r1.trainer.padded_forward import PaddedForward
+from trl_r1.trainer.fast.padded_forward import PaddedForward
 
 
 def compare(trainer, shape):

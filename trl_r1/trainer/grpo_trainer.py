@@ -23,7 +23,7 @@ from trl_r1.trainer.callbacks.alarms import AlarmCallback, alarm_callback
 from trl_r1.trainer.callbacks.signals import RolloutSignals
 from trl_r1.trainer.curriculum import Curriculum
 from trl_r1.trainer.dynamic_sampling import DynamicSampler
-from trl_r1.trainer.fast_step import FastStep
+from trl_r1.trainer.fast import FastStep
 from trl_r1.trainer.grpo_state import GRPOState, Stateful, restore_epoch
 from trl_r1.trainer.length_schedule import LengthSchedule
 from trl_r1.trainer.log_state import CompletionTable, LossWindow

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from transformers import AttentionInterface
 
-from trl_r1.trainer.forward_probe import models_of, text_config
-from trl_r1.trainer.head_positions import spread
-from trl_r1.trainer.packed_attention import LAYOUT, PackedLayout, register_packed_attention
-from trl_r1.trainer.padded_forward import PaddedForward
+from trl_r1.trainer.fast.forward_probe import models_of, text_config
+from trl_r1.trainer.fast.head_positions import spread
+from trl_r1.trainer.fast.packed_attention import LAYOUT, PackedLayout, register_packed_attention
+from trl_r1.trainer.fast.padded_forward import PaddedForward
 
 
 class PackedForward(PaddedForward):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from trl_r1.trainer.micro_batches import TALLY, Tally
+from trl_r1.trainer.fast.micro_batches import TALLY, Tally
 
 
 if TYPE_CHECKING:

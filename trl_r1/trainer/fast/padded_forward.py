@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from trl_r1.trainer.forward_probe import find_difference, models_of, why_not_reshape
-from trl_r1.trainer.head_positions import HeadPositions, spread
+from trl_r1.trainer.fast.forward_probe import find_difference, models_of, why_not_reshape
+from trl_r1.trainer.fast.head_positions import HeadPositions, spread
 
 
 class PaddedForward:

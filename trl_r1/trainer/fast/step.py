@@ -15,12 +15,12 @@ import torch
 from accelerate.utils import DistributedType
 
 from trl_r1.generation.compaction import compact_generation, why_not_compact
-from trl_r1.trainer.gates import MEANS_OVER_ROWS, why_not_move_rows, why_not_skip_rows
-from trl_r1.trainer.micro_batch_plan import plan_micro_batches, row_sizes
-from trl_r1.trainer.micro_batches import ROW_SHARE, Regrouping, regroup
-from trl_r1.trainer.packed_forward import PackedForward
-from trl_r1.trainer.padded_forward import PaddedForward
-from trl_r1.trainer.window_metrics import WindowMetrics
+from trl_r1.trainer.fast.gates import MEANS_OVER_ROWS, why_not_move_rows, why_not_skip_rows
+from trl_r1.trainer.fast.micro_batch_plan import plan_micro_batches, row_sizes
+from trl_r1.trainer.fast.micro_batches import ROW_SHARE, Regrouping, regroup
+from trl_r1.trainer.fast.packed_forward import PackedForward
+from trl_r1.trainer.fast.padded_forward import PaddedForward
+from trl_r1.trainer.fast.window_metrics import WindowMetrics
 
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import Any, Final
 import torch
 from accelerate import Accelerator
 
-from trl_r1.trainer.micro_batch_plan import Plan, plan_micro_batches, row_sizes
+from trl_r1.trainer.fast.micro_batch_plan import Plan, plan_micro_batches, row_sizes
 
 
 logger = logging.getLogger(__name__)
