@@ -103,14 +103,28 @@ def test_a_prompt_found_outside_rests_longer_each_time_and_then_comes_again(tmp_
     trainer = make(tmp_path, [None] * 8, curriculum="pass_rate_band", pass_rate_band=[0.25, 0.75])
     sampler = trainer._get_train_sampler()
     drawn = []
-    for _ in range(12):  # row 0 is never solved, row 1 only after a failure, the others always half
+    for number in range(13):  # row 0 is never solved, row 1 only after a failure, the others always half
         order = set(epoch(sampler))
-        drawn.append(tuple(row for row in (0, 1) if row in order))
-        failed = len(drawn) == 1
-        see(trainer, {row: (0 if row == 0 or (row == 1 and failed) else 2, 4) for row in order})
-        see(trainer, dict.fromkeys(range(2, 2 + 8 - len(order)), (2, 4)))  # an epoch has 8 prompts
-    assert [number for number, rows in enumerate(drawn) if 0 in rows] == [0, 2, 5, 9]
-    assert [number for number, rows in enumerate(drawn) if 1 in rows] == [0, *range(2, 12)]
+        drawn.append(order)
+        for _ in range(2):  # within an order a prompt counts once
+            see(trainer, {row: (0 if row == 0 or (row == 1 and number == 0) else 2, 4) for row in order})
+    assert [number for number, rows in enumerate(drawn) if 0 in rows] == [0, 2, 7]  # rests 1, then 4, then 9 orders
+    assert [number for number, rows in enumerate(drawn) if 1 in rows] == [0, *range(2, 13)]
+
+
+def test_a_stream_of_fresh_prompts_counts_its_own_orders(tmp_path):
+    trainer = make(
+        tmp_path, [None] * 8, curriculum="pass_rate_band", pass_rate_band=[0.25, 0.75], dynamic_sampling=True
+    )
+    fresh, texts = trainer._dynamic_sampler._fresh, trainer.train_dataset["prompt"]
+
+    def draw(count):
+        return {texts.index(row["prompt"]) for row in fresh.draw(count, set())}
+
+    assert draw(8) == set(range(8))
+    see(trainer, {0: (0, 4), 1: (4, 4)})
+    assert draw(6) == set(range(2, 8))
+    assert draw(8) == set(range(8))
 
 
 def test_what_the_column_puts_outside_does_not_come_again(tmp_path):

@@ -47,52 +47,55 @@ class Seen:
     What training has seen of its prompts.
 
     A group is a small sample: of four completions of a prompt that is solved one time in four, none passes in a third
-    of all groups. So a prompt found outside the band only rests, the longer the more often in a row.
+    of all groups. So a prompt found outside the band only rests, the longer the more often in a row. Time is counted
+    in orders made, those of TRL's sampler and those of the stream of `dynamic_sampling`: counted in prompts, the few
+    that are left would come again and again before the others may.
 
     Args:
         rates ([`PassRates`]):
             Of each prompt's latest rollout.
         outside (`dict[str, tuple[int, int]]`):
-            By `prompt_key`: how often in a row a prompt was found outside the band, and `prompts` at the last time.
-        prompts (`int`):
-            Prompts generated for so far, over all processes; the clock by which prompts rest.
+            By `prompt_key`: how often in a row a prompt was found outside the band, once an order at most, and
+            `orders` at the last time.
+        orders (`int`):
+            Orders made after the first.
     """
 
     rates: PassRates = field(default_factory=PassRates)
     outside: dict[str, tuple[int, int]] = field(default_factory=dict)
-    prompts: int = 0
+    orders: int = 0
 
     def record(self, counts: Mapping[str, PassCount], band: Band | None) -> None:
         """Take note of a rollout."""
-        self.prompts += len(counts)
         self.rates.record(counts.items())
         for key, count in counts.items():
             if band is None or count.rate is None:
                 continue
+            times, since = self.outside.get(key, (0, -1))
             if in_band(count.rate, *band):
                 self.outside.pop(key, None)
-            else:
-                self.outside[key] = (self.outside.get(key, (0, 0))[0] + 1, self.prompts)
+            elif since < self.orders:
+                self.outside[key] = (times + 1, self.orders)
 
-    def rests(self, key: str, epoch: int) -> bool:
-        """Whether a prompt, found outside `n` times in a row, still sits out `n` epochs of so many prompts."""
-        times, since = self.outside.get(key, (0, 0))
-        return self.prompts - since < times * epoch
+    def rests(self, key: str) -> bool:
+        """Whether a prompt, found outside `n` times in a row, still sits out the `n * n` orders after that."""
+        times, since = self.outside.get(key, (0, -1))
+        return self.orders <= since + times**2
 
     def copy(self) -> Seen:
         """The state as it is now."""
-        return Seen(self.rates.copy(), dict(self.outside), self.prompts)
+        return Seen(self.rates.copy(), dict(self.outside), self.orders)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a checkpoint."""
         outside = {key: list(pair) for key, pair in self.outside.items()}
-        return {"rates": self.rates.to_dict(), "outside": outside, "prompts": self.prompts}
+        return {"rates": self.rates.to_dict(), "outside": outside, "orders": self.orders}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Seen:
         """Read what `to_dict` wrote."""
         outside = {key: (int(times), int(since)) for key, (times, since) in state["outside"].items()}
-        return cls(PassRates.from_dict(state["rates"]), outside, int(state["prompts"]))
+        return cls(PassRates.from_dict(state["rates"]), outside, int(state["orders"]))
 
 
 class Curriculum:
@@ -129,6 +132,7 @@ class Curriculum:
         self._at_epoch_start = Seen()
         self._epoch = 0  # the one under way, or the first one before training
         self._begun = False
+        self._warned = False
         trainer._stateful["curriculum"] = self
 
     def observe(self, rollout: Rollout) -> None:
@@ -174,17 +178,26 @@ class Curriculum:
             return inside
         outside = [row for row in permutation if not self._may_be_drawn(row, known[row], seen)]
         outside.sort(key=lambda row: max(low - _or(known[row], low), _or(known[row], high) - high))
-        logger.warning(
-            "pass_rate_band: only %d of %d prompts are in [%g, %g], of unknown pass rate or rested, and a rollout "
-            "needs %d; the nearest %d are taken with them. Widen pass_rate_band, or give more prompts",
-            *(len(inside), len(permutation), low, high, needed, needed - len(inside)),
-        )
+        if not self._warned:
+            logger.warning(
+                "pass_rate_band: only %d of %d prompts are in [%g, %g], of unknown pass rate or rested, and a rollout "
+                "needs %d; the nearest %d are taken with them, and so from now on. Widen pass_rate_band, or give more "
+                "prompts",
+                *(len(inside), len(permutation), low, high, needed, needed - len(inside)),
+            )
+        self._warned = True
         return [*inside, *outside[: needed - len(inside)]]
+
+    def next_order(self, permutation: list[int]) -> list[int]:
+        """Arrange one more pass over the prompts, beside the sampler's epochs, from all that has been seen."""
+        self._seen.orders += 1
+        return self.order(permutation)
 
     def begin_epoch(self) -> Seen:
         """What is known at the beginning of an epoch; in a resumed one, what was known then."""
         if self._begun:
             self._epoch += 1
+            self._seen.orders += 1
             self._at_epoch_start = self._seen.copy()
         self._begun = True
         return self._at_epoch_start
@@ -202,6 +215,7 @@ class Curriculum:
         self._seen = Seen.from_dict(state["seen"])
         self._epoch = int(self._trainer.state.epoch or 0)  # as `restore_epoch` counts them
         under_way = state["epoch"] == self._epoch
+        self._seen.orders += not under_way
         self._at_epoch_start = Seen.from_dict(state["at_epoch_start"]) if under_way else self._seen.copy()
         self._begun = False
 
@@ -219,7 +233,7 @@ class Curriculum:
         if rate is None or in_band(rate, *self._band):
             return True
         key = self._keys[row]
-        return key in seen.outside and not seen.rests(key, len(self._keys))
+        return key in seen.outside and not seen.rests(key)
 
     def _rate(self, row: int, seen: Seen) -> float | None:
         rate = seen.rates.rate(self._keys[row]) if len(seen.rates) else None

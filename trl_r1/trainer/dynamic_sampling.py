@@ -84,7 +84,7 @@ class DynamicSampler:
             raise RecipeError(problems)
         self._trainer = trainer
         curriculum = trainer._curriculum
-        order = None if curriculum is None else curriculum.order
+        order = None if curriculum is None else curriculum.next_order
         self._fresh = FreshPrompts(trainer.train_dataset, trainer.args.seed, order)
         self.totals = Totals()
         self._warned = False
