@@ -12,7 +12,8 @@ from trl_r1.stage_record import Measurement, StageRecord
 
 
 SHOWN_TRAINING_METRICS = (
-    *("loss", "reward", "reward_std", "kl", "entropy", "completions/mean_length", "completions/clipped_ratio"),
+    *("loss", "reward", "reward_std", "kl", "entropy", "entropy_of_rows_with_signal"),
+    *("completions/mean_length", "completions/clipped_ratio"),
     *("mean_token_accuracy", "accuracy", "margin", "num_tokens", "epoch"),
 )
 GROUPED_METRICS = ("accuracy", "chain_tokens")
