@@ -13,8 +13,7 @@ from trl_r1.configs import R1GRPOConfig
 from trl_r1.errors import RewardError
 from trl_r1.trainer import R1GRPOTrainer
 from trl_r1.trainer.grpo_state import GRPOState
-from trl_r1.trainer.grpo_trainer import find_unscorable
-from trl_r1.trainer.reward_errors import reward_budgets
+from trl_r1.trainer.reward_errors import find_unscorable, reward_budgets
 
 
 NAN = math.nan

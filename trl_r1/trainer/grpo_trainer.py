@@ -28,7 +28,7 @@ from trl_r1.trainer.grpo_state import GRPOState, Stateful, restore_epoch
 from trl_r1.trainer.length_schedule import LengthSchedule
 from trl_r1.trainer.log_state import CompletionTable, LossWindow
 from trl_r1.trainer.reference import check_reference, load_reference, reference_from, save_reference
-from trl_r1.trainer.reward_errors import failed_rows, reward_budgets
+from trl_r1.trainer.reward_errors import failed_rows, find_unscorable, reward_budgets
 from trl_r1.trainer.reward_workers import RewardWorkers
 from trl_r1.trainer.rollout import Rollout, RolloutCallback, tied_groups
 
@@ -198,20 +198,7 @@ class R1GRPOTrainer(GRPOTrainer):
         rewards: torch.Tensor,
     ) -> None:
         """Keep the rollout for the rest of this step, and let callbacks and the curriculum see it."""
-        ends = {*self.eos_token_ids, self._tokenizer.pad_token_id}
-        self._last_rollout = rollout = Rollout(
-            step=self.state.global_step,
-            rows=rows,
-            prompts=prompts,
-            completions=completions,
-            completion_ids=completion_ids,
-            truncated=[ids[-1] not in ends for ids in completion_ids],
-            rewards=rewards,
-            offset=self.accelerator.process_index * len(prompts),
-            num_generations=self._group_size(),
-            reward_names=tuple(self.reward_func_names),
-            reward_weights=tuple(self.reward_weights.tolist()),
-        )
+        self._last_rollout = rollout = Rollout.of(self, rows, prompts, completions, completion_ids, rewards)
         if not self._is_training():
             return
         if self._curriculum is not None:
@@ -262,24 +249,3 @@ class R1GRPOTrainer(GRPOTrainer):
         """TRL's draft of a card, unless the folder holds a finished stage, whose card is made from its record."""
         if not has_stage_record(str(self.args.output_dir)):
             super().create_model_card(model_name, dataset_name, tags)
-
-
-def find_unscorable(rewards: torch.Tensor, num_generations: int) -> torch.Tensor:
-    """
-    Find the rows that some reward function could not judge although it judged others of their group.
-
-    `None` for a whole group is no fault: the reward does not apply to this type of prompt. `None` for one of its
-    completions is, and TRL's `nansum` would count it as a 0.
-
-    Args:
-        rewards (`torch.Tensor`):
-            Rewards of shape `(rows, functions)`, NaN where a function returned `None`; groups are neighbours.
-        num_generations (`int`):
-            Rows of a group.
-
-    Returns:
-        `torch.Tensor`: booleans of shape `(rows,)`.
-    """
-    missing = rewards.isnan().view(-1, num_generations, rewards.size(1))
-    partly = missing & ~missing.all(dim=1, keepdim=True)
-    return partly.any(dim=2).flatten()

@@ -1,4 +1,4 @@
-"""The rows reward functions fail on, where `reward_error_budget` lets a run go on without them."""
+"""Rows that take no part: those no reward can judge, and those `reward_error_budget` lets a reward fail on."""
 
 from __future__ import annotations
 
@@ -49,3 +49,24 @@ def failed_rows(trainer: R1GRPOTrainer, rows: int) -> torch.Tensor:
     here = torch.tensor([row in failed for row in range(rows)], device=trainer.accelerator.device)
     gathered: torch.Tensor = trainer.accelerator.gather(here)
     return gathered
+
+
+def find_unscorable(rewards: torch.Tensor, num_generations: int) -> torch.Tensor:
+    """
+    Find the rows that some reward function could not judge although it judged others of their group.
+
+    `None` for a whole group is no fault: the reward does not apply to this type of prompt. `None` for one of its
+    completions is, and TRL's `nansum` would count it as a 0.
+
+    Args:
+        rewards (`torch.Tensor`):
+            Rewards of shape `(rows, functions)`, NaN where a function returned `None`; groups are neighbours.
+        num_generations (`int`):
+            Rows of a group.
+
+    Returns:
+        `torch.Tensor`: booleans of shape `(rows,)`.
+    """
+    missing = rewards.isnan().view(-1, num_generations, rewards.size(1))
+    partly = missing & ~missing.all(dim=1, keepdim=True)
+    return partly.any(dim=2).flatten()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import TrainerCallback
+
+
+if TYPE_CHECKING:
+    from trl_r1.trainer.grpo_trainer import R1GRPOTrainer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,32 @@ class Rollout:
     num_generations: int
     reward_names: tuple[str, ...]
     reward_weights: tuple[float, ...]
+
+    @classmethod
+    def of(
+        cls,
+        trainer: R1GRPOTrainer,
+        rows: list[dict[str, Any]],
+        prompts: list[Any],
+        completions: list[Any],
+        completion_ids: list[list[int]],
+        rewards: torch.Tensor,
+    ) -> Rollout:
+        """What a trainer has just scored."""
+        ends = {*trainer.eos_token_ids, trainer._tokenizer.pad_token_id}
+        return cls(
+            step=trainer.state.global_step,
+            rows=rows,
+            prompts=prompts,
+            completions=completions,
+            completion_ids=completion_ids,
+            truncated=[ids[-1] not in ends for ids in completion_ids],
+            rewards=rewards,
+            offset=trainer.accelerator.process_index * len(prompts),
+            num_generations=trainer._group_size(),
+            reward_names=tuple(trainer.reward_func_names),
+            reward_weights=tuple(trainer.reward_weights.tolist()),
+        )
 
     @property
     def local_rewards(self) -> torch.Tensor:
