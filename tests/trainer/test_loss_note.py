@@ -1,6 +1,7 @@
 """The sentence about a loss of 0: said once, and true of the loss that training logs."""
 
 import logging
+import math
 
 import pytest
 from tiny_run import make_grpo
@@ -60,7 +61,7 @@ def test_said_once_and_only_near_zero(tmp_path, caplog):
     args = R1GRPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, loss_type="grpo")
     state, control, note = TrainerState(is_world_process_zero=True), TrainerControl(), LossNoteCallback()
     with caplog.at_level(logging.INFO, logger="trl_r1"):
-        for row in ({"loss": 0.5}, {"eval_loss": 0.0}, {"loss": 1e-9}, {"loss": 0.0}):
+        for row in ({"loss": 0.5}, {"loss": math.nan}, {"eval_loss": 0.0}, {"loss": 1e-9}, {"loss": 0.0}):
             note.on_log(args, state, control, logs=row)
         assert [record.getMessage()[:40] for record in caplog.records] == ["the loss is 1.0e-09, and that is fine: t"]
         LossNoteCallback().on_log(args, state, control, logs={"loss": 0.0, "aux_loss": 0.1})
@@ -73,6 +74,7 @@ def test_a_curve_is_explained_if_it_ever_came_near_zero():
     assert ALWAYS_ZERO in explain_curve(settings, [{"loss": 0.5}, {"eval_loss": 0.0}, {"loss": -1e-9}])
     assert explain_curve(settings, [{"loss": 0.5}, {"eval_loss": 0.0}]) is None
     assert explain_curve(settings, [{"loss": 0.0, "aux_loss": 0.1}]) is None
+    assert explain_curve(settings, [{"loss": math.nan}, {"loss": 0.5}]) is None
     assert explain_curve(settings, []) is None
 
 

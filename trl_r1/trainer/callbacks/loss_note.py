@@ -34,7 +34,7 @@ class LossNoteCallback(TrainerCallback):
     ) -> None:
         """Look at the row just logged."""
         loss = (logs or {}).get("loss")
-        if self._said or loss is None or abs(loss) >= NEAR_ZERO or "aux_loss" in (logs or {}):
+        if self._said or loss is None or not abs(loss) < NEAR_ZERO or "aux_loss" in (logs or {}):
             return
         self._said = True
         note = explain_loss(vars(args))
@@ -44,9 +44,9 @@ class LossNoteCallback(TrainerCallback):
 
 def explain_curve(settings: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> str | None:
     """The same for a whole run, if its loss came near 0: `history` is `trainer.state.log_history`."""
-    losses = [row["loss"] for row in history if "loss" in row]
+    near_zero = any(abs(row["loss"]) < NEAR_ZERO for row in history if "loss" in row)
     other_parts = any("aux_loss" in row for row in history)
-    return None if other_parts or min(map(abs, losses), default=1.0) >= NEAR_ZERO else explain_loss(settings)
+    return explain_loss(settings) if near_zero and not other_parts else None
 
 
 def explain_loss(settings: Mapping[str, Any]) -> str | None:
