@@ -21,7 +21,8 @@ Two things changed after the first runs, which were all on validation seeds: the
 one below (2.5e-3 diverged, and 2e-4 was behind by a tenth wherever it was tried), and the curriculum itself, which
 passed prompts over for too long. No test seed had been run by then.
 
-`--arms` runs some of the arms, runs that the file holds are not made again, `--report` prints the table of files already written.
+`--arms` runs some of the arms; runs that the file holds are not made again; `--report` prints the table of files
+already written.
 """
 
 from __future__ import annotations
