@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,12 @@ from trl_r1.errors import RecordError
 from trl_r1.trainer import R1GRPOTrainer
 from trl_r1.trainer.callbacks import WholeCheckpointCallback, last_whole_checkpoint, train_or_resume
 from trl_r1.trainer.callbacks.checkpoints import MARKER_NAME
+from trl_r1.trainer.grpo_state import GRPOState
 from trl_r1.trainer.log_state import as_plain
+
+
+class Mood(StrEnum):
+    CALM = "calm"
 
 
 HERE = Path(__file__).parent
@@ -178,14 +184,28 @@ def test_the_table_after_a_resume_inside_a_rollout_is_that_of_the_rollout(tmp_pa
     assert table.read_bytes() == expected
 
 
-def test_what_is_no_plain_value_stays_readable_in_a_checkpoint():
+def test_what_is_no_plain_value_stays_readable_in_a_checkpoint(tmp_path):
     values = [{"image": object(), "n": np.float32(0.5)}, (1, None), torch.ones(2)]
-    kept = as_plain(values)
+    # Subclasses of plain types, which `weights_only` refuses to read, and arrays
+    values += [np.float64(0.5), np.str_("a"), np.bool_(True), np.arange(2), np.datetime64("2025-01-20"), Mood.CALM]
+    torch.save(as_plain(values), tmp_path / "kept")
+    kept = torch.load(tmp_path / "kept", weights_only=True)
     assert kept[0]["image"].startswith("<object object")
     assert kept[0]["n"] == 0.5
-    assert type(kept[0]["n"]) is float
     assert kept[1] == [1, None]
-    assert kept[2] is values[2]
+    assert kept[2].tolist() == [1.0, 1.0]
+    assert kept[3:] == [0.5, "a", True, [0, 1], "2025-01-20", "calm"]
+
+
+def test_a_checkpoint_copies_no_rollout_and_reads_any_number(tmp_path, monkeypatch):
+    state = GRPOState(step=1, num_processes=1, rollout=[{"ids": torch.ones(2)}], metrics={"own": [np.float64(0.5)]})
+    saved = []
+    monkeypatch.setattr(
+        torch, "save", lambda content, path, save=torch.save: saved.append(content) or save(content, path)
+    )
+    state.save(tmp_path, 0)
+    assert saved[0]["rollout"][0]["ids"] is state.rollout[0]["ids"]  # on a GPU there may be no room for a copy
+    assert GRPOState.load(tmp_path, 0, 1).metrics == {"own": [0.5]}
 
 
 def test_a_streamed_dataset_resumes_too(tmp_path):

@@ -8,7 +8,7 @@ row.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +18,7 @@ from transformers import TrainerState
 from trl.trainer.utils import RepeatSampler
 
 from trl_r1.errors import RecordError
+from trl_r1.trainer.log_state import as_plain
 from trl_r1.trainer.reward_errors import reward_budgets
 from trl_r1.trainer.rollout import RolloutCallback
 
@@ -80,7 +81,9 @@ class GRPOState:
 
     def save(self, folder: str | Path, process_index: int) -> None:
         """Write the file of process `process_index`, which holds its own rows, into a checkpoint folder."""
-        torch.save(asdict(self), _state_path(folder, process_index))
+        # No `asdict`: it would copy the rollout, on its device
+        content = {each.name: getattr(self, each.name) for each in fields(self)}
+        torch.save({**content, "metrics": as_plain(self.metrics)}, _state_path(folder, process_index))
 
     @classmethod
     def load(cls, folder: str | Path, process_index: int, num_processes: int) -> GRPOState:

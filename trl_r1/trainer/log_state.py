@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -92,6 +93,6 @@ def as_plain(value: Any) -> Any:
         return {str(key): as_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [as_plain(item) for item in value]
-    if isinstance(value, _PLAIN) and not isinstance(value, torch.nn.Parameter):
+    if type(value) in _PLAIN:  # exactly: numpy's numbers and enumerations are read by nobody else
         return value
-    return value.item() if hasattr(value, "item") and hasattr(value, "dtype") else str(value)
+    return as_plain(value.tolist()) if isinstance(value, np.generic | np.ndarray) else str(value)
