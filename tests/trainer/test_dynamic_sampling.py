@@ -279,6 +279,7 @@ def test_the_table_holds_what_is_trained_on_in_equal_columns(tmp_path):
         {"steps_per_generation": 2, "per_device_train_batch_size": 2 * G, "save_steps": 3},
         {"fast": True, "num_iterations": 2},
         {"curriculum": "easy_first"},
+        {"curriculum": "pass_rate_band", "pass_rate_band": [0.1, 0.9]},
     ],
 )
 def test_a_resumed_run_ends_with_the_same_weights(tmp_path, options):
@@ -292,6 +293,8 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path, options):
     assert all(torch.equal(tensor, expected[name]) for name, tensor in resumed.model.state_dict().items())
     assert stable_logs(resumed.state.log_history) == stable_logs(whole.state.log_history)
     assert resumed._dynamic_sampler.totals == whole._dynamic_sampler.totals
+    if whole._curriculum is not None:
+        assert resumed._curriculum.state_dict() == whole._curriculum.state_dict()
 
 
 @pytest.mark.parametrize(
