@@ -9,9 +9,17 @@ import dataclasses
 import grpo_reference as reference
 import pytest
 import torch
+from datasets import Dataset
 from peft import LoraConfig
-from tiny_run import length_reward, make_grpo, make_tokenizer, policy_on_disk, stable_logs
-from transformers import AutoModelForCausalLM, MixtralConfig, MixtralForCausalLM, TrainerCallback
+from tiny_run import length_reward, make_grpo, make_model, make_tokenizer, policy_on_disk, stable_logs
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    MixtralConfig,
+    MixtralForCausalLM,
+    TrainerCallback,
+)
 from trl import GRPOConfig, GRPOTrainer
 
 from trl_r1.configs import R1GRPOConfig
@@ -251,7 +259,15 @@ def mixture_of_experts():
     return MixtralForCausalLM(config)
 
 
+def with_dropout():
+    model = make_model(make_tokenizer())
+    for layer in model.model.layers:
+        layer.self_attn.attention_dropout = 0.1
+    return model
+
+
 REFUSED = {
+    "dropout": ({"run": {"model": with_dropout()}}, "dropout is active"),
     "bnpo": ({"loss_type": "bnpo"}, "'bnpo'"),
     "high-entropy tokens": ({"top_entropy_quantile": 0.5}, "top_entropy_quantile"),
     "entropy bonus": ({"entropy_coef": 0.1}, "entropy bonus"),
@@ -270,6 +286,34 @@ def test_what_would_not_be_exact_is_refused_and_stays_equal(name, tmp_path):
     for part in ROW_PARTS:
         assert reason in ours[0]._fast.refusals[part]
     assert_equal(theirs, ours)
+
+
+@pytest.mark.parametrize("parts", [{}, {"fast_micro_batches": False}], ids=["all parts", "skip alone"])
+def test_padding_stays_where_positions_count_it(parts, tmp_path, caplog):
+    tokenizer = make_tokenizer()
+    ids = {"vocab_size": len(tokenizer), "eos_token_id": tokenizer.eos_token_id, "pad_token_id": 0}
+    torch.manual_seed(5)
+    sizes = {"n_embd": 32, "n_layer": 1, "n_head": 2, "initializer_range": 0.1}
+    model = GPT2LMHeadModel(GPT2Config(**sizes, **ids, attn_pdrop=0.0, resid_pdrop=0.0, embd_pdrop=0.0))
+    prompts = Dataset.from_dict({"prompt": ["what is 1 plus 2 ? so what is 3 ?", "2 ?", "what is 3", "so 4 plus 5"]})
+    options = {"run": {"model": model, "train_dataset": prompts}, "loss_type": "grpo"}
+    ours = fast(tmp_path, **options, **parts)
+    assert set(ours[0]._fast.refusals) == {"fast_packed_forward"}
+    assert ours[0]._fast._forward is None
+    assert ("keep all of their padding: on a few random tokens" in caplog.text) == (not parts)
+    assert_equal(stock(tmp_path, **options), ours)
+
+
+def test_a_window_of_truncated_rows_alone_logs_what_stock_does(tmp_path):
+    options = {
+        "max_completion_length": 1,
+        "mask_truncated_completions": True,
+        "generation_kwargs": {"suppress_tokens": [0, 2]},
+    }
+    (theirs, _, _), (ours, _, _) = stock(tmp_path, **options), fast(tmp_path, **options)
+    expected, found = rows(theirs)[0], rows(ours)[0]
+    assert expected["completions/clipped_ratio"] == 1.0
+    assert found == {key: value for key, value in expected.items() if key != "entropy"}
 
 
 def test_a_step_without_signal_moves_the_optimiser_as_stock_does(tmp_path):

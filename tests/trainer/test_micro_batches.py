@@ -118,7 +118,7 @@ def make_batches(count=4, per_batch=4, zero=(), width=9, seed=0, **extra):
 
 def how(**options):
     defaults = {"window": 4, "move_rows": True, "skip_zero_advantage": True, "packed": True, "capacity": None}
-    return Regrouping(**{**defaults, "may_be_empty": True, **options})
+    return Regrouping(**{**defaults, "trim": True, "may_be_empty": True, **options})
 
 
 def sizes_of(batch):

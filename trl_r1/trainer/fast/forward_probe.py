@@ -53,7 +53,7 @@ def why_not_reshape(trainer: Any) -> str | None:
         return "the model is an encoder with a decoder"
     if isinstance(model, PeftModel) and any(adapter.is_prompt_learning for adapter in model.peft_config.values()):
         return "the adapter puts virtual tokens before each row"
-    dropout = _find_dropout(model)
+    dropout = find_dropout(model)
     if dropout is not None:
         return f"dropout is active ({dropout}) and would fall on other elements; set disable_dropout: true"
     ropes = {"dynamic", "longrope"} & set(_rope_types(getattr(config, "rope_parameters", None)))
@@ -168,7 +168,7 @@ def _as_evaluated(model: torch.nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def _find_dropout(model: torch.nn.Module) -> str | None:
+def find_dropout(model: torch.nn.Module) -> str | None:
     """Name of the first module that drops something, with the probability."""
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.modules.dropout._DropoutNd) and module.p > 0:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from trl_r1.trainer.fast.forward_probe import find_dropout
+
 
 if TYPE_CHECKING:
     from trl import GRPOTrainer
@@ -31,6 +33,9 @@ def why_not_move_rows(trainer: GRPOTrainer) -> str | None:
         return "the load-balancing loss of the mixture of experts is computed over one micro-batch"
     if trainer._is_vlm:
         return "images travel with their micro-batch"
+    dropout = find_dropout(trainer.accelerator.unwrap_model(trainer.model))
+    if dropout is not None:
+        return f"dropout is active ({dropout}) and would fall on other elements; set disable_dropout: true"
     accumulation, steps = args.gradient_accumulation_steps, args.steps_per_generation or 1
     if steps % accumulation and accumulation % steps:
         return (

@@ -56,6 +56,9 @@ class Regrouping:
             Whether rows without a term in the loss are left out.
         packed (`bool`):
             Whether the forward pass packs rows, see [`plan_micro_batches`].
+        trim (`bool`):
+            Whether padding may go. Where it changes what the model computes (absolute positions), all rows stay as
+            wide as TRL made them.
         capacity (`int` or `None`):
             Tokens of a micro-batch; `None` for what TRL's own holds in this rollout, padding included.
         may_be_empty (`bool`):
@@ -66,6 +69,7 @@ class Regrouping:
     move_rows: bool
     skip_zero_advantage: bool
     packed: bool
+    trim: bool
     capacity: int | None
     may_be_empty: bool
 
@@ -99,11 +103,11 @@ def regroup(batches: list[MicroBatch], how: Regrouping, accelerator: Accelerator
     """
     Deal out the rows of a rollout anew. A collective operation: every process calls it with as many micro-batches.
 
-    Each new micro-batch is cut to its own longest prompt and completion and has `ROW_SHARE` and `TALLY`; an empty one,
-    at the front of its window, has only `ROW_SHARE`, 0. As many are empty, and the others have as many rows, on each
-    process, since TRL gathers metrics row by row in each: copies of the row with the shortest prompt, without a token
-    in the loss, fill the places. The last one of a window always has a row, so that a window without any signal still
-    has gradients, zeros, and the optimiser's moments decay as they would.
+    Each new micro-batch is cut to its own longest prompt and completion (with `trim`) and has `ROW_SHARE` and `TALLY`;
+    an empty one, at the front of its window, has only `ROW_SHARE`, 0. As many are empty, and the others have as many
+    rows, on each process, since TRL gathers metrics row by row in each: copies of the row with the shortest prompt,
+    without a token in the loss, fill the places. The last one of a window always has a row, so that a window without
+    any signal still has gradients, zeros, and the optimiser's moments decay as they would.
 
     Args:
         batches (`list[dict[str, Any]]`):
@@ -120,7 +124,7 @@ def regroup(batches: list[MicroBatch], how: Regrouping, accelerator: Accelerator
         logger.warning("rows stay in their micro-batches: %s may not be theirs alone", ", ".join(unknown))
         return batches
     per_batch, size = batches[0]["prompt_ids"].size(0), how.window if how.move_rows else 1
-    windows = [_Window(batches[start : start + size]) for start in range(0, len(batches), size)]
+    windows = [_Window(batches[start : start + size], how.trim) for start in range(0, len(batches), size)]
     plans = [_plan(window, how, per_batch) for window in windows]
     tallies = _agree(windows, plans, how, accelerator)
     return [
@@ -133,7 +137,7 @@ def regroup(batches: list[MicroBatch], how: Regrouping, accelerator: Accelerator
 class _Window:
     """The rows of one accumulation window, side by side."""
 
-    def __init__(self, batches: Sequence[MicroBatch]) -> None:
+    def __init__(self, batches: Sequence[MicroBatch], trim: bool) -> None:
         self.count = len(batches)
         first = batches[0]
         self.whole = {key: first[key] for key in first if key in WHOLE_KEYS or first[key] is None}
@@ -142,7 +146,8 @@ class _Window:
         self.mask: torch.Tensor = mask * self.rows.get("tool_mask", 1)
         self.tokens: list[int] = self.mask.sum(dim=1).tolist()
         self.input_ids = torch.cat([self.rows["prompt_ids"], self.rows["completion_ids"]], dim=1)
-        self.sizes = row_sizes(self.input_ids, torch.cat([self.rows["prompt_mask"], mask], dim=1), mask.size(1))
+        attended = torch.cat([self.rows["prompt_mask"], mask], dim=1)
+        self.sizes = row_sizes(self.input_ids, attended if trim else torch.ones_like(attended), mask.size(1))
 
     def with_signal(self) -> list[int]:
         """Rows that have a term in a loss without KL: an advantage other than 0 where a token takes part."""

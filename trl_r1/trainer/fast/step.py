@@ -44,14 +44,10 @@ class FastStep:
         self._trainer = trainer
         args: Any = trainer.args
         self.refusals: dict[str, str] = {}
-        move = self._allowed("fast_micro_batches", why_not_move_rows(trainer))
-        skip = self._allowed("fast_skip_zero_advantage", why_not_skip_rows(trainer))
-        packed = self._allowed("fast_packed_forward", PackedForward.why_not(trainer))
-        self._forward: PackedForward | PaddedForward | None = None
-        if packed:
-            self._forward = PackedForward(trainer)
-        elif args.fast_micro_batches and PaddedForward.why_not(trainer) is None:
-            self._forward = PaddedForward(trainer)
+        move = self._allowed("fast_micro_batches", lambda: why_not_move_rows(trainer))
+        skip = self._allowed("fast_skip_zero_advantage", lambda: why_not_skip_rows(trainer))
+        packed = self._allowed("fast_packed_forward", lambda: PackedForward.why_not(trainer))
+        self._forward = PackedForward(trainer) if packed else self._padded_forward()
         steps, accumulation = args.steps_per_generation or 1, args.gradient_accumulation_steps
         sharded = trainer.accelerator.distributed_type not in (
             DistributedType.NO,
@@ -63,10 +59,13 @@ class FastStep:
             move_rows=move,
             skip_zero_advantage=skip,
             packed=packed,
+            trim=self._forward is not None,
             capacity=args.micro_batch_tokens,
             may_be_empty=not sharded,  # FSDP and ZeRO gather weights in each pass, so each rank needs as many
         )
-        self._compact = self._allowed("fast_generation", why_not_compact(trainer.model, _generation_config(trainer)))
+        self._compact = self._allowed(
+            "fast_generation", lambda: why_not_compact(trainer.model, _generation_config(trainer))
+        )
         self._metrics = WindowMetrics(trainer, rows_left_out=skip)
         for name, reason in self.refusals.items():
             logger.warning("%s is off: %s", name, reason)
@@ -134,11 +133,24 @@ class FastStep:
             loss = compute(model, inputs)
         return loss * share if self._trainer.loss_type in MEANS_OVER_ROWS else loss
 
-    def _allowed(self, name: str, reason: str | None) -> bool:
-        wanted: bool = getattr(self._trainer.args, name)
-        if wanted and reason is not None:
+    def _allowed(self, name: str, why_not: Callable[[], str | None]) -> bool:
+        if not getattr(self._trainer.args, name):
+            return False
+        reason = why_not()
+        if reason is not None:
             self.refusals[name] = reason
-        return wanted and reason is None
+        return reason is None
+
+    def _padded_forward(self) -> PaddedForward | None:
+        """Rows without the padding TRL adds beyond them, `None` where that is not wanted or not exact."""
+        args: Any = self._trainer.args
+        if not args.fast_micro_batches:
+            return None
+        reason = PaddedForward.why_not(self._trainer)
+        if reason is None:
+            return PaddedForward(self._trainer)
+        logger.warning("micro-batches keep all of their padding: %s", reason)
+        return None
 
 
 def _generation_config(trainer: R1GRPOTrainer) -> Any:

@@ -94,8 +94,9 @@ class WindowMetrics:
 
     def _close(self, logged: dict[str, list[float]]) -> None:
         for name, total in self._sums.items():
-            if self._weights[name]:
-                logged[name + (self._suffix if name in OF_POLICY else "")].append(total / self._weights[name])
+            suffix = self._suffix if name in OF_POLICY else ""
+            if self._weights[name] or not suffix:  # TRL's mean over no token is 0
+                logged[name + suffix].append(total / max(self._weights[name], 1.0))
         for name, value in self._extremes.items():
             logged[name].append(value)
         self._sums, self._weights, self._extremes = {}, {}, {}
