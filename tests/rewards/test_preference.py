@@ -95,11 +95,15 @@ def test_it_may_be_on_in_the_last_steps_only(reward_model):
     reward = get_preference_reward(reward_model, last_steps=400)
     always = get_preference_reward(reward_model)(COMPLETIONS, PROMPTS)
 
+    logged = []
+
     def at(step, max_steps=1700):
-        return reward(COMPLETIONS, PROMPTS, trainer_state=TrainerState(global_step=step, max_steps=max_steps))
+        state = TrainerState(global_step=step, max_steps=max_steps)
+        return reward(COMPLETIONS, PROMPTS, trainer_state=state, log_metric=lambda *metric: logged.append(metric))
 
     assert at(0) == at(1299) == [None] * 3
     assert at(1300) == at(1699) == always
+    assert logged == [(f"{reward.__name__}/on", on) for on in (0.0, 0.0, 1.0, 1.0)]
     assert at(0, max_steps=300) == always  # a shorter run has it throughout
     assert at(0, max_steps=0) == reward(COMPLETIONS, PROMPTS) == always  # evaluated outside of training
     assert pickle.loads(pickle.dumps(reward)).last_steps == 400

@@ -30,7 +30,7 @@ STEPS = 60
 
 def healthy(step, noise):
     """A log row of a run as it should be: right answers, lengths and KL rise, the entropy falls."""
-    progress = step / STEPS
+    progress = min(1.0, step / STEPS)
     return {
         "loss": noise.gauss(0, 0.01),
         "grad_norm": abs(noise.gauss(0.3, 0.1)),
@@ -86,9 +86,10 @@ BROKEN = {
 }
 
 
-def run_curves(tmp_path, changes=(), rows=STEPS, stop=False, rollout=(), **thresholds):
+def run_curves(tmp_path, changes=(), rows=STEPS, stop=False, rollout=(), fp16=False, **thresholds):
     """Feed log rows to the callback as the Trainer does; returns it, the control and what the alarm file holds."""
     args = R1GRPOConfig(output_dir=str(tmp_path / "out"), use_cpu=True, bf16=False, stop_on_alarm=stop)
+    args.fp16 = fp16  # no CPU would be let have it
     signals = RolloutSignals()
     signals.rows = list(rollout)
     callback = AlarmCallback(signals, AlarmThresholds(**thresholds))
@@ -147,6 +148,48 @@ def test_a_silent_reward_and_a_judge_that_never_varies(tmp_path):
     assert "other gave every completion 0.1" in run_curves(tmp_path / "d", rounded)[3][0]["message"]
     once = {"rewards/other/mean": lambda step, old: 0.5 if step == 5 else None}
     assert run_curves(tmp_path / "c", once)[3] == []
+
+
+def test_a_reward_of_the_last_steps_may_be_silent_before_them(tmp_path):
+    late = {
+        "rewards/kind_reward/mean": lambda step, old: None,
+        "kind_reward/on": lambda step, old: float(step >= 35),
+    }
+    assert run_curves(tmp_path / "a", late, rows=50)[3] == []
+    assert [line["step"] for line in run_curves(tmp_path / "b", late)[3]] == [54]  # still silent when it is on
+
+
+def test_healthy_turns_raise_nothing(tmp_path):
+    """A base model that learns to stop; a KL estimate of one odd row, or above its limit and steady; few tags ever."""
+    learnt = lambda step: min(1.0, max(0.0, (step - 30) / 15))  # noqa: E731
+    turns = {
+        "completions/mean_length": lambda step, old: 2000 - 1800 * learnt(step),
+        "completions/clipped_ratio": lambda step, old: 0.9 - 0.8 * learnt(step),
+        "kl": lambda step, old: 30.0 if step % 25 == 0 else 1.0 + old,
+        "signals/think_closed": lambda step, old: 0.4 if step < 40 else 0.0,
+        "rewards/format_reward/mean": lambda step, old: 0.25 + 1e-4 * (step % 2),
+    }
+    assert {line["alarm"] for line in run_curves(tmp_path, turns, rows=90)[3]} == {"truncated"}
+
+
+@pytest.mark.parametrize(
+    ("alarm", "changes"),
+    [
+        ("think_lost", {"signals/think_closed": lambda step, old: max(0.0, 0.9 - 0.01 * max(0, step - 100))}),
+        ("length_collapse", {"completions/mean_length": lambda step, old: 2000 * 0.98 ** max(0, step - 100)}),
+        ("length_explosion", {"completions/mean_length": lambda step, old: 200 * 1.02 ** max(0, step - 100)}),
+    ],
+)
+def test_slow_decline_is_seen_too(alarm, changes, tmp_path):
+    assert [line["alarm"] for line in run_curves(tmp_path, changes, rows=250)[3]] == [alarm]
+
+
+def test_fp16_may_leave_out_single_steps(tmp_path):
+    """Its loss scaler skips a step whose gradients overflow, as the first ones do."""
+    once = {"grad_norm": lambda step, old: math.inf if step in (1, 2, 30) else old}
+    assert run_curves(tmp_path / "a", once, fp16=True)[3] == []
+    lost = run_curves(tmp_path / "b", BROKEN["not_finite"], fp16=True)[3]
+    assert [(line["alarm"], line["step"]) for line in lost] == [("not_finite", 37)]
 
 
 def test_kl_that_is_high_from_the_start_needs_no_history(tmp_path):
@@ -224,6 +267,11 @@ def test_evidence_is_trimmed_and_any_text_can_be_written(tmp_path):
     assert evidence["completion"].endswith("end 终")
     assert evidence["prompt"] == "q"
     assert evidence["rewards"] == {"r": 1.0}
+
+
+def test_a_loss_that_is_no_number_is_enough(tmp_path):
+    lines = run_curves(tmp_path, {"loss": constant(math.nan)})[3]
+    assert [(line["alarm"], line["step"], line["message"]) for line in lines] == [("not_finite", 30, "loss is nan")]
 
 
 def test_stop_saves_unless_the_weights_are_lost(tmp_path):

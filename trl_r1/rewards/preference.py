@@ -72,11 +72,15 @@ class PreferenceReward:
         prompt_tail: Sequence[str | None] | None = None,
         response_format: Sequence[str | None] | None = None,
         log_extra: Callable[[str, list[Any]], None] | None = None,
+        log_metric: Callable[[str, float], None] | None = None,
         trainer_state: Any = None,
         **kwargs: Any,
     ) -> list[float | None]:
         """Score a batch, as TRL calls a reward. Rows of another type get `None`, before the last steps all."""
-        if not self._is_on(trainer_state):
+        is_on = self._is_on(trainer_state)
+        if self.last_steps is not None and log_metric is not None:
+            log_metric(f"{self.__name__}/on", float(is_on))  # for alarms: silent, and meant to be
+        if not is_on:
             return [None] * len(completions)
         rows = [i for i in range(len(completions)) if reward_type is None or reward_type[i] == self.reward_type]
         if self.reads == "answer":

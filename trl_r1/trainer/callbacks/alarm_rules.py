@@ -49,7 +49,10 @@ class AlarmRule:
 def _not_finite(history: LogHistory, limits: AlarmThresholds) -> str | None:
     for name in ("loss", "grad_norm"):
         value = history.row.get(name)
-        if isinstance(value, float) and not math.isfinite(value):
+        if not isinstance(value, float) or math.isfinite(value):
+            continue
+        # The loss scaler of fp16 leaves out a step whose gradients overflow, as the first few do
+        if history.column(name).missing >= (limits.window if history.scaled and name == "grad_norm" else 1):
             return f"{name} is {value}"
     return None
 
@@ -91,6 +94,9 @@ def _length(history: LogHistory, limits: AlarmThresholds, shorter: bool) -> str 
     now, before = history.recent(name, rows), history.median_before(name, rows, limits.long_window)
     if now is None or before is None:
         return None
+    cut = history.median_before("completions/clipped_ratio", rows, limits.long_window)
+    if shorter and cut is not None and cut > limits.most_truncated / 2:
+        return None  # what was cut has learnt to end
     wrong = now * limits.length_factor < before if shorter else now > before * limits.length_factor
     return f"the mean length went from {before:.0f} to {now:.0f} tokens" if wrong else None
 
@@ -104,7 +110,7 @@ def _entropy(history: LogHistory, limits: AlarmThresholds) -> str | None:
 
 def _kl(history: LogHistory, limits: AlarmThresholds) -> str | None:
     rows = max(1, limits.window // 2)
-    now, before = history.recent("kl", rows), history.median_before("kl", rows, limits.long_window)
+    now, before = history.recent_median("kl", rows), history.median_before("kl", rows, limits.long_window)
     if now is None or now <= limits.most_kl:
         return None
     if before is not None and now > limits.kl_factor * before:
@@ -150,7 +156,9 @@ def _reward_constant(history: LogHistory, limits: AlarmThresholds) -> str | None
         if not (name.startswith("rewards/") and name.endswith("/mean")):
             continue
         means, reward = history.column(name), name.split("/")[1]
-        if means.rows >= limits.long_window and not means.numbers:
+        on = history.column(f"{reward}/on")  # logged by a reward of the last steps, which is silent before them
+        rows = sum(on.numbers) if on.rows else means.rows
+        if rows >= limits.long_window and not means.numbers:
             found.append(f"{reward} never judged a completion")
         if len(means.numbers) < limits.long_window or not means.constant or means.numbers[0] in (0, 1):
             continue

@@ -64,7 +64,7 @@ class AlarmCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Go through the rows of a resumed run again, and forget alarms of steps that will be made anew."""
-        self.raised, self.stopped_by, self._history, self._quiet = [], None, LogHistory(), {}
+        self.raised, self.stopped_by, self._history, self._quiet = [], None, LogHistory(scaled=args.fp16), {}
         for row in state.log_history:
             if "loss" in row:
                 self._judge(row, int(row["step"]))
