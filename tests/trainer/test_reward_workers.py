@@ -22,6 +22,7 @@ from worker_rewards import (
     logging_reward,
     odd_error_reward,
     pid_reward,
+    printing_reward,
     raising_reward,
     token_reward,
 )
@@ -29,6 +30,7 @@ from worker_rewards import (
 from trl_r1 import R1GRPOConfig, R1GRPOTrainer, rewards
 from trl_r1.errors import RewardError
 from trl_r1.rewards.remote import RewardProcess, RewardProcessError, call_of, why_not_remote
+from trl_r1.trainer import reward_workers
 
 
 def trainer_with(functions, tmp_path, workers=2, **options):
@@ -259,6 +261,31 @@ def test_close_ends_a_process_in_the_middle_of_a_call(tmp_path, monkeypatch):
     asking.join(timeout=30)
     assert met
     assert process.pid is None
+
+
+def test_what_a_reward_prints_is_not_lost_when_its_process_is_ended(monkeypatch, capfd):
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    process = RewardProcess([printing_reward])
+    process.start()
+    assert process.ask(call_of(0, pickle.dumps({"completions": ["a"]}), pickle.dumps(None), ()))["output"] == [0.0]
+    process.close()
+    assert "said by a reward" in capfd.readouterr().out
+
+
+def test_a_reward_that_hangs_is_named(monkeypatch):
+    reward = reward_workers.RemoteReward(token_reward, "token_reward")
+    reward.call = call = reward_workers.Call({}, reward.callbacks)
+    said = []
+
+    def warn(message, *values):
+        said.append(message % values)
+        if len(said) == 2:  # it answers once it was named twice
+            call.reply.set_result({"logged": [], "output": [1.0]})
+
+    monkeypatch.setattr(reward_workers, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(reward_workers.logger, "warning", warn)
+    assert reward(trainer_state=None, log_extra=None, log_metric=None) == [1.0]
+    assert ["'token_reward'" in line and "time limit of its own" in line for line in said] == [True, True]
 
 
 def test_more_than_a_pipe_holds_goes_both_ways(tmp_path):

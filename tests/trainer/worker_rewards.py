@@ -52,6 +52,12 @@ def odd_error_reward(completions, log_metric, **kwargs):
     raise NeedsTwoArgumentsError("a", "b")
 
 
+def printing_reward(completions, **kwargs):
+    """Prints."""
+    print("said by a reward")  # noqa: T201
+    return [0.0] * len(completions)
+
+
 def generator_reward(completions, **kwargs):
     """Returns what TRL takes and pickle does not."""
     return (float(len(text)) for text in completions)

@@ -130,7 +130,8 @@ class RewardProcess:
         environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
         options = [str(theirs.fileno()), str(os.getpid()), str(self._seed), json.dumps(sys.path)]
         # -P: the script's own folder holds a `code.py`, which must not hide the standard library's.
-        command = [sys.executable, "-P", str(SCRIPT), *options]
+        # -u: what a reward prints is not lost with the process.
+        command = [sys.executable, "-P", "-u", str(SCRIPT), *options]
         with ours, theirs:
             try:
                 self._process = subprocess.Popen(

@@ -13,7 +13,7 @@ import pickle
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+PATIENCE_SECONDS = 300.0  # before the trainer says whom it waits for
 RESERVED = ("prompt", "completion", "completion_ids")  # data columns that TRL does not hand to rewards
 
 
@@ -187,7 +188,7 @@ class RemoteReward:
             _warn_once(self, "reward %r runs in place: it got another batch than was generated", self.__name__)
             return self.__wrapped__(**arguments)
         try:
-            reply = call.reply.result()
+            reply = self._wait_for(call)
         except RewardProcessError as error:
             reply = {"failure": f"its process is gone: {error}"}
         if failure := reply.get("failure"):
@@ -198,6 +199,18 @@ class RemoteReward:
         if "error" in reply:
             raise_at(reply["error"], reply["place"], reply["traceback"])
         return reply["output"]
+
+    def _wait_for(self, call: Call) -> dict[str, Any]:
+        """The reply. A reward that hangs would hang in place too, but here somebody can say so."""
+        waited = 0.0
+        while not wait([call.reply], timeout=PATIENCE_SECONDS).done:
+            waited += PATIENCE_SECONDS
+            logger.warning(
+                "the trainer has waited %.0f s for reward %r; one that may hang needs a time limit of its own",
+                waited,
+                self.__name__,
+            )
+        return call.reply.result()
 
 
 def raise_at(error: BaseException, place: tuple[str, int], trace: str) -> None:
