@@ -244,3 +244,17 @@ def test_half_a_rollout_of_more_processes_is_refused(tmp_path):
     torch.save({**torch.load(path, weights_only=True), "num_processes": 2}, path)
     with pytest.raises(RecordError, match="written by 2 processes inside a rollout, this run has 1"):
         resume(tmp_path / "out", steps_per_generation=2)
+
+
+def test_half_a_rollout_of_the_fast_step_is_refused_without_it(tmp_path):
+    save_one_checkpoint(tmp_path / "out", steps_per_generation=2, fast=True)
+    with pytest.raises(RecordError, match="written with fast: true inside a rollout"):
+        resume(tmp_path / "out", steps_per_generation=2)
+
+
+def test_half_a_rollout_of_stock_can_be_ended_by_the_fast_step(tmp_path):
+    options = {"steps_per_generation": 2, "learning_rate": 1e-4}
+    save_one_checkpoint(tmp_path / "out", **options)
+    losses = [resume(tmp_path / "out", **options, fast=fast).training_loss for fast in (False, True)]
+    assert abs(losses[0]) > 1e-4
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)

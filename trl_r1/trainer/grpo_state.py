@@ -18,6 +18,7 @@ from transformers import TrainerState
 from trl.trainer.utils import RepeatSampler
 
 from trl_r1.errors import RecordError
+from trl_r1.trainer.fast.micro_batches import ROW_SHARE
 from trl_r1.trainer.log_state import as_plain
 from trl_r1.trainer.reward_errors import reward_budgets
 from trl_r1.trainer.rollout import RolloutCallback
@@ -110,7 +111,18 @@ class GRPOState:
         return state
 
     def restore(self, trainer: R1GRPOTrainer) -> None:
-        """Put the state into a trainer."""
+        """
+        Put the state into a trainer.
+
+        Raises:
+            [`RecordError`]: when its micro-batches are those of `fast`, and the trainer is without.
+        """
+        if trainer._fast is None and any(ROW_SHARE in batch for batch in self.rollout or ()):
+            raise RecordError(
+                "resume_from_checkpoint: written with fast: true inside a rollout, whose rows lie in other "
+                "micro-batches than without; set fast: true, or resume from a checkpoint whose step is a multiple of "
+                "steps_per_generation * num_iterations / gradient_accumulation_steps"
+            )
         trainer._step = self.step
         trainer._metrics["train"] = defaultdict(list, self.metrics)
         for budget, (rows, failed) in zip(reward_budgets(trainer), self.reward_counts, strict=False):
