@@ -107,10 +107,21 @@ def parse_schedule(schedule: Mapping[Any, Any] | str | None) -> dict[int, int]:
     read = json.loads(schedule) if isinstance(schedule, str) else schedule
     if not isinstance(read, Mapping):
         raise ValueError("no mapping")
-    steps = {int(step): int(length) for step, length in read.items()}
-    if len(steps) != len(read) or any(step < 1 or length < 1 for step, length in steps.items()):
+    steps = {_whole(step): _whole(length) for step, length in read.items()}
+    if len(steps) != len(read):
+        raise ValueError("a step stands twice")
+    if any(step < 1 or length < 1 for step, length in steps.items()):
         raise ValueError("steps and lengths must be above 0")
     return dict(sorted(steps.items()))
+
+
+def _whole(value: Any) -> int:
+    """A whole number, also as the text that JSON makes of a key; no share of a token is dropped silently."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
+    raise ValueError(f"{value!r} is no whole number above 0")
 
 
 def _schedule_problems(values: Mapping[str, Any]) -> list[str]:

@@ -117,7 +117,7 @@ def test_value_read_as_meant(name, value, expected):
         ("numbers", [1, "many"], "is wrong in its item 'many', which is not a number"),
         ("numbers", 0.5, "is not a list of numbers; write [0.5]"),
         ("mapping", "text", "is not a mapping"),
-        ("mapping", "{broken", "is not a mapping"),
+        ("mapping", "{broken: 1}", "is not a mapping; text is read as JSON"),
         ("mapping", 3, "is not a mapping or text; put it in quotes"),
         ("typed_mapping", "[1]", "is not a mapping"),
         ("schedule", "cosin", "is unknown; did you mean 'cosine'?"),

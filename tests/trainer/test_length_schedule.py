@@ -132,7 +132,10 @@ def test_vllm_is_told(tmp_path):
     [
         ({FIELD: {"ten": 16}}, "map steps to lengths"),
         ({FIELD: {0: 16}}, "must be above 0"),
-        ({FIELD: {1: 16, "1": 32}}, "must be above 0"),
+        ({FIELD: {1: 16, "1": 32}}, "a step stands twice"),
+        ({FIELD: {1: 16.5}}, "16.5 is no whole number"),
+        ({FIELD: {1: float("inf")}}, "inf is no whole number"),
+        ({FIELD: {1: True}}, "True is no whole number"),
         ({FIELD: "16"}, "no mapping"),
         ({FIELD: {1: 16}, "generation_kwargs": {"max_new_tokens": 4}}, "max_new_tokens would win over"),
         ({FIELD: {1: 16}, "use_vllm": True, "vllm_max_model_length": 16}, "16 has no room for a prompt and 16 tokens"),

@@ -76,7 +76,8 @@ def _mapping_from_text(spec: FieldSpec, members: Sequence[Any], value: Any) -> A
     try:
         return _read_mapping(value)
     except ValueError as error:
-        raise ValueProblemError("is not a mapping") from error
+        hint = '; text is read as JSON, as {"name": 1}' if value[:1] == "{" else ""
+        raise ValueProblemError(f"is not a mapping{hint}") from error
 
 
 def _item_from_text(members: Sequence[Any], text: str) -> Any:
