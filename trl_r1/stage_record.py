@@ -88,7 +88,7 @@ class StageRecord:
         started, finished (`str`):
             ISO 8601, UTC.
         seconds, cpu_seconds (`float`):
-            Wall time, and CPU time of the main process.
+            Wall time, and CPU time of the main process; of a resumed training, those before it included.
         command (`list[str]`):
             Command line that reproduces the stage.
         config (`dict[str, Any]`):

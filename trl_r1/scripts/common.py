@@ -117,9 +117,13 @@ class StageRecorder:
         return cls(kind=kind, output_dir=output_dir, config=recipe.resolved, command=command, stage=stage)
 
     def use_trainer(self, trainer: Any) -> None:
-        """Take the training curve, its last row and the processes from a finished trainer."""
-        from trl_r1.trainer.callbacks import training_history
+        """Take the training curve and its last row, the processes, and the time before a resume, from a trainer."""
+        from trl_r1.trainer.callbacks import spent_earlier, training_history
 
+        if earlier := spent_earlier(trainer):
+            self._begun = datetime.fromisoformat(earlier.started)
+            self._wall -= earlier.seconds
+            self._cpu -= earlier.cpu_seconds
         self.history = training_history(trainer.state)
         if self.history:
             self.metrics.update({key: Measurement(value=value) for key, value in self.history[-1].items()})

@@ -6,7 +6,7 @@ from trl_r1.trainer.callbacks.canary import CANARIES, get_canary
 from trl_r1.trainer.callbacks.checkpoints import WholeCheckpointCallback, last_whole_checkpoint, train_or_resume
 from trl_r1.trainer.callbacks.loss_note import LossNoteCallback, explain_curve, explain_loss
 from trl_r1.trainer.callbacks.signals import RolloutSignals
-from trl_r1.trainer.callbacks.telemetry import ProgressFileCallback, training_history
+from trl_r1.trainer.callbacks.telemetry import ProgressFileCallback, spent_earlier, training_history
 
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "explain_loss",
     "get_canary",
     "last_whole_checkpoint",
+    "spent_earlier",
     "train_or_resume",
     "training_history",
 ]

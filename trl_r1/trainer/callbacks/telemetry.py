@@ -1,31 +1,58 @@
-"""How far a run is, for whoever watches it from outside, and its curves for the stage record."""
+"""How far a run is and what it took, for whoever watches it from outside, and its curves for the stage record."""
 
 from __future__ import annotations
 
+import json
 import math
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from trl_r1.stage_record import write_json
 
 
+if TYPE_CHECKING:
+    from transformers import Trainer
+
+
 PROGRESS_NAME = "progress.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """When a run began and what it took, over all the processes it needed one after another."""
+
+    started: str  # ISO 8601, UTC
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 class ProgressFileCallback(TrainerCallback):
     """
-    Keeps `progress.json` in `output_dir` up to date while training runs: `{"step", "max_steps", "metrics"}`.
+    Keeps `progress.json` in `output_dir` up to date while training runs: `{"step", "max_steps", "metrics", "spent"}`.
 
     `metrics` is the last log row. The file is replaced in one go, so that a reader never sees a part of it, and
-    removed when training ends.
+    removed when all steps are made. A run that was killed, failed or stopped early leaves it behind: from it the
+    process that goes on knows what the run had taken before.
+
+    Attributes:
+        earlier ([`Spent`] or `None`): what earlier processes of a resumed run took.
     """
+
+    def __init__(self) -> None:
+        self.earlier: Spent | None = None
+        self._begun = datetime.now(UTC).isoformat(timespec="seconds")
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Say where the run starts: a resumed one not at 0."""
+        self.earlier = _read_spent(Path(str(args.output_dir)) / PROGRESS_NAME) if state.global_step else None
         self._write(args, state, {})
 
     def on_log(
@@ -43,13 +70,37 @@ class ProgressFileCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Leave no file behind that is no result."""
-        if state.is_world_process_zero:
+        if state.is_world_process_zero and state.global_step >= state.max_steps:
             (Path(str(args.output_dir)) / PROGRESS_NAME).unlink(missing_ok=True)
 
     def _write(self, args: TrainingArguments, state: TrainerState, metrics: dict[str, float]) -> None:
         if state.is_world_process_zero:
             progress = {"step": state.global_step, "max_steps": state.max_steps, "metrics": metrics}
+            progress["spent"] = asdict(self._spent())
             write_json(Path(str(args.output_dir)) / PROGRESS_NAME, progress)
+
+    def _spent(self) -> Spent:
+        before = self.earlier or Spent(self._begun)
+        return Spent(
+            before.started,
+            round(before.seconds + time.perf_counter() - self._wall, 2),
+            round(before.cpu_seconds + time.process_time() - self._cpu, 2),
+        )
+
+
+def _read_spent(path: Path) -> Spent | None:
+    """What a run has taken, or `None` where no file says so."""
+    try:
+        return Spent(**json.loads(path.read_text(encoding="utf-8"))["spent"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def spent_earlier(trainer: Trainer) -> Spent | None:
+    """What earlier processes of a resumed run took, as far as its [`ProgressFileCallback`] knows."""
+    found = (each for each in trainer.callback_handler.callbacks if isinstance(each, ProgressFileCallback))
+    callback = next(found, None)
+    return callback.earlier if callback else None
 
 
 def training_history(state: TrainerState) -> list[dict[str, float]]:
