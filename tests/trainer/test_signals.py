@@ -1,5 +1,6 @@
 """Signals of a rollout against values worked out by hand, the canary, and what they add to the log of a run."""
 
+import dataclasses
 import math
 
 import pytest
@@ -9,7 +10,7 @@ from tiny_run import length_reward, make_grpo, questions, token_reward
 from trl_r1.configs import R1GRPOConfig
 from trl_r1.errors import R1Error
 from trl_r1.trainer import R1GRPOTrainer
-from trl_r1.trainer.callbacks import RolloutSignals, get_canary
+from trl_r1.trainer.callbacks import RolloutSignals, get_canary, signals
 from trl_r1.trainer.callbacks.signals import (
     REFLECTIVE_WORDS,
     correctness,
@@ -146,6 +147,7 @@ def test_a_prefilled_tag_opens_the_thoughts():
         (r"\boxed{8}", False, False),
         (r"\boxed{7} or \boxed{8}", False, False),
         ("it must be seven", None, None),
+        ("7 - 0" + " + 0" * 20, None, None),  # unboxed and long: no value
         (r"\boxed{7", None, None),
         ("", None, None),
     ],
@@ -168,8 +170,9 @@ def test_canary_is_compared_with_the_reward_on_its_own_sample():
     assert found["canary_reward_right"] == pytest.approx(2 / 3)
     assert found["canary_agreement"] == pytest.approx(1 / 3)
     assert [row.canary for row in rows] == [True, False, True, None]
-    _, rows = signals_of(make_rollout([[1.0]] * 4, texts), canary=get_canary("exact"), canary_rows=2)
-    assert [row.canary for row in rows] == [True, None, True, None]
+    for most in (2, 3):  # spread evenly, so fewer where the rows do not divide by it
+        _, rows = signals_of(make_rollout([[1.0]] * 4, texts), canary=get_canary("exact"), canary_rows=most)
+        assert [row.canary for row in rows] == [True, None, True, None]
 
 
 def test_canary_leaves_rows_without_a_gold_answer_or_verdict_alone():
@@ -180,6 +183,13 @@ def test_canary_leaves_rows_without_a_gold_answer_or_verdict_alone():
     assert math.isnan(found["canary_agreement"])
     signals_of(make_rollout([[NAN], [1.0]], ["<think> a </think> 1", "<think> a </think> 2"]), canary=canary)
     assert asked[1] == ["2"]
+
+
+def test_evidence_of_a_second_process_is_of_its_own_groups():
+    rollout = dataclasses.replace(make_rollout([[1.0], [0.0], [1.0], [1.0]]), offset=2, prompts=["a", "a"])
+    columns = torch.zeros(2, len(signals._COLUMNS))
+    rows = signals._judged_rows(rollout, ["x", "y"], columns, correctness(rollout)[2:])
+    assert [(row.tied, row.correct, row.rewards) for row in rows] == [(True, True, {"accuracy_reward": 1.0})] * 2
 
 
 class Watcher(RolloutCallback):
@@ -203,9 +213,9 @@ def test_signals_reach_the_log_of_training_and_not_that_of_evaluation(tmp_path):
         eval_steps=1,
         run={"reward_funcs": [token_reward, length_reward], "eval_dataset": questions(2)},
     )
-    watcher, signals = Watcher(), RolloutSignals()
+    watcher, watching = Watcher(), RolloutSignals()
     trainer.add_callback(watcher)
-    trainer.add_callback(signals)
+    trainer.add_callback(watching)
     trainer.train()
     rows = [row for row in trainer.state.log_history if "loss" in row]
     assert len(rows) == len(watcher.seen) == 2
@@ -214,7 +224,7 @@ def test_signals_reach_the_log_of_training_and_not_that_of_evaluation(tmp_path):
         logged = {name: row[f"signals/{name}"] for name in again}
         assert logged == pytest.approx({k: None if math.isnan(v) else v for k, v in again.items()})
         assert len(judged) == 8
-    assert signals.rows == judged
+    assert watching.rows == judged
     evaluated = [row for row in trainer.state.log_history if "eval_reward" in row]
     assert evaluated
     assert not any("signals" in name for row in evaluated for name in row)
