@@ -63,7 +63,7 @@ def test_the_length_changes_in_every_place_up_and_down(tmp_path):
 
 def test_a_rollout_in_use_keeps_its_length(tmp_path):
     # A rollout serves two steps, and each divides by the length it was generated with.
-    trainer = make(tmp_path, {1: 16}, max_steps=4, steps_per_generation=2, loss_type="dr_grpo")
+    trainer = make(tmp_path, {1: 16}, max_steps=4, num_iterations=2, loss_type="dr_grpo")
     trainer.train()
     assert lengths_of(trainer) == [8, 8, 16, 16]
 
@@ -169,6 +169,8 @@ def recipe(tmp_path, schedule):
 def test_a_recipe_may_have_numbers_as_keys_and_writes_them_back(tmp_path):
     found = inspect_recipe(recipe(tmp_path, {8200: 65536}))
     assert found.resolved[FIELD] == {8200: 65536}
+    assert inspect_recipe(recipe(tmp_path, {"8200": 65536})).resolved[FIELD] == {8200: 65536}
+    assert inspect_recipe(recipe(tmp_path, '{"8200": 65536}')).resolved[FIELD] == {8200: 65536}  # so validate compares
     again = inspect_recipe(found.write_resolved(tmp_path / "resolved"))
     assert again.resolved[FIELD] == {8200: 65536}
     assert json.loads(json.dumps(again.resolved))[FIELD] == {"8200": 65536}  # as stage.json has it

@@ -48,7 +48,7 @@ def convert(spec: FieldSpec, value: Any, *, from_command_line: bool = False) -> 
         value = [_item_from_text(members, text) for text in value]
     if value is None and type(None) in members:
         return None
-    result = _mapping_from_text(spec, members, _match(members, value))
+    result = _whole_keys(members, _mapping_from_text(spec, members, _match(members, value)))
     if spec.choices is not None and result is not None and result not in spec.choices:
         hint = nearest(str(result), [str(choice) for choice in spec.choices])
         raise ValueProblemError(f"is unknown; {hint or 'use one of ' + ', '.join(map(str, spec.choices))}")
@@ -78,6 +78,14 @@ def _mapping_from_text(spec: FieldSpec, members: Sequence[Any], value: Any) -> A
     except ValueError as error:
         hint = '; text is read as JSON, as {"name": 1}' if value[:1] == "{" else ""
         raise ValueProblemError(f"is not a mapping{hint}") from error
+
+
+def _whole_keys(members: Sequence[Any], value: Any) -> Any:
+    """A mapping by number is the same from YAML and from JSON, which puts quotes around its keys."""
+    if not isinstance(value, dict) or not any(get_args(member)[:1] == (int,) for member in members):
+        return value
+    keys = [int(key) if isinstance(key, str) and key.isdecimal() else key for key in value]
+    return dict(zip(keys, value.values(), strict=True)) if len({*keys}) == len(keys) else value
 
 
 def _item_from_text(members: Sequence[Any], text: str) -> Any:
