@@ -210,14 +210,15 @@ def test_metrics_that_are_not_logged_raise_nothing(tmp_path):
     assert run_curves(tmp_path, {name: lambda step, old: ... for name in optional})[3] == []
 
 
-def test_entropy_under_the_name_of_the_fast_step_counts(tmp_path):
+def test_other_names_of_a_metric_count(tmp_path):
     entropy = constant(0.001)
     changes = {
         "entropy": lambda step, old: ...,
         "entropy_of_rows_with_signal": lambda step, old: entropy(step, 0.5),
+        "cispo_clip_ratio": constant(0.6, 40),  # as that loss type calls it
     }
     _, _, _, lines = run_curves(tmp_path, changes)
-    assert [line["alarm"] for line in lines] == ["entropy_collapse"]
+    assert [line["alarm"] for line in lines] == ["entropy_collapse", "clipped"]
 
 
 def test_an_alarm_is_raised_again_after_it_was_over(tmp_path):
@@ -281,6 +282,10 @@ def test_stop_saves_unless_the_weights_are_lost(tmp_path):
     assert state.global_step < STEPS
     callback, _, control, _ = run_curves(tmp_path / "b", BROKEN["not_finite"], stop=True)
     assert (control.should_training_stop, control.should_save) == (True, False)
+    both = {**BROKEN["truncated"], **BROKEN["not_finite"]}
+    callback, _, control, _ = run_curves(tmp_path / "c", both, stop=True, window=1)
+    assert callback.stopped_by.count("(") == 2
+    assert not control.should_save
 
 
 def test_alarms_of_steps_made_anew_are_forgotten(tmp_path):

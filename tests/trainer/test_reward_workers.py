@@ -272,6 +272,21 @@ def test_what_a_reward_prints_is_not_lost_when_its_process_is_ended(monkeypatch,
     assert "said by a reward" in capfd.readouterr().out
 
 
+def test_a_process_has_one_thread_no_gpu_and_its_own_random_numbers(monkeypatch):
+    found = []
+    for seed in (1, 1, 2):
+        process = RewardProcess([worker_rewards.surroundings_reward], seed)
+        process.start()
+        found.append(process.ask(call_of(0, pickle.dumps({"completions": []}), pickle.dumps(None), ()))["output"])
+        with monkeypatch.context() as forked:
+            forked.setattr(os, "getpid", lambda: -1)
+            process.close()  # by a fork, whose child it is not
+        assert process.pid is not None
+        process.close()
+    assert found[0][:2] == ["", "1"]
+    assert found[0] == found[1] != found[2]
+
+
 def test_a_reward_that_hangs_is_named(monkeypatch):
     reward = reward_workers.RemoteReward(token_reward, "token_reward")
     reward.call = call = reward_workers.Call({}, reward.callbacks)
@@ -295,6 +310,20 @@ def test_more_than_a_pipe_holds_goes_both_ways(tmp_path):
     trainer.train()
     means = [row["rewards/echo_reward/mean"] for row in trainer.state.log_history if "loss" in row]
     assert means == [float(len(text))] * 2
+
+
+def test_what_trl_adds_after_generation_is_waited_for(tmp_path):
+    trainer = trainer_with([pid_reward], tmp_path, workers=1)
+    assert not trainer._reward_workers._may_leave(0, torch.nn.Linear(1, 1))  # a model would be copied
+    rows, texts, ids = [{"prompt": "a"}] * 2, ["x", "y"], [[1], [2]]
+    reward = trainer.reward_funcs[0]
+    for extra_fields, starts in (({}, True), ({"seen": [1, 2]}, False)):
+        trainer._reward_workers.start(rows, ["a", "a"], (ids, ids, None, texts, None, extra_fields, None, []))
+        assert (reward.call is not None) == starts
+    call = reward_workers.Call({"completions": texts}, [])
+    assert call.is_for({"completions": list(texts), "trainer_state": None})
+    for other in (texts[:1], [*texts, "z"], texts[::-1]):
+        assert not call.is_for({"completions": other, "trainer_state": None})
 
 
 def test_rows_that_do_not_pickle_are_scored_in_place(tmp_path, caplog):

@@ -134,7 +134,7 @@ def test_prompts_as_messages_and_completions_without_a_think_block():
 
 
 def test_a_prefilled_tag_opens_the_thoughts():
-    found, _ = signals_of(make_rollout([[1.0]], ["but </think> 7"], size=1, prompt_tail="<think>"))
+    found, _ = signals_of(make_rollout([[1.0]], ["but \ud800 </think> 7"], size=1, prompt_tail="<think>"))
     assert (found["think_closed"], found["reflective_per_100_words"]) == (1.0, 100.0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
 from pathlib import Path
@@ -50,6 +51,11 @@ def odd_error_reward(completions, log_metric, **kwargs):
     """Raises what cannot come back, and logs before it does."""
     log_metric("tried", 1.0)
     raise NeedsTwoArgumentsError("a", "b")
+
+
+def surroundings_reward(completions, **kwargs):
+    """Tells what the process has that the trainer's has not."""
+    return [os.environ["CUDA_VISIBLE_DEVICES"], os.environ["OMP_NUM_THREADS"], random.random()]
 
 
 def printing_reward(completions, **kwargs):
