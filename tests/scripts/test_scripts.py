@@ -8,7 +8,9 @@ import pytest
 import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+import trl_r1.recipe
 from trl_r1.cli import main
+from trl_r1.scripts.common import run_script
 from trl_r1.stage_record import read_stage_record
 
 
@@ -317,3 +319,15 @@ def test_command_line_without_work(arguments, capsys):
     assert code == (0 if arguments == ["--help"] else 2)
     assert shown.out or shown.err
     assert "Traceback" not in shown.err
+
+
+def test_an_interrupted_stage_says_one_line(monkeypatch, caplog):
+    def interrupted(recipe):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trl_r1.recipe, "load_recipe", lambda verb, argv: None)
+    with caplog.at_level("INFO", logger="trl_r1"):
+        assert run_script("grpo", interrupted, []) == 130
+    assert [record.getMessage() for record in caplog.records] == [
+        "stopped; the same command goes on from what is saved"
+    ]

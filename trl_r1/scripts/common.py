@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 STAGE_NAME_VARIABLE = "TRL_R1_STAGE_NAME"
 FINGERPRINT_VARIABLE = "TRL_R1_STAGE_FINGERPRINT"
+INTERRUPTED = 130  # exit code after SIGINT
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def run_script(verb: str, main: Callable[[Recipe], None], argv: Sequence[str] | 
     Parse the recipe, run `main`, and turn errors a user can mend into one line each.
 
     Returns:
-        `int`: exit code; 0 when the stage finished, 2 for an [`R1Error`].
+        `int`: exit code; 0 when the stage finished, 2 for an [`R1Error`], 130 after Ctrl-C, as a shell has it.
     """
     from trl_r1.recipe import load_recipe
 
@@ -52,6 +53,9 @@ def run_script(verb: str, main: Callable[[Recipe], None], argv: Sequence[str] | 
         if is_main_process():  # every process finds the same; one tells it
             report_error(error)
         return 2
+    except KeyboardInterrupt:
+        logger.info("stopped; the same command goes on from what is saved")
+        return INTERRUPTED
     return 0
 
 
