@@ -108,19 +108,14 @@ class FastStep:
         sizes = row_sizes(input_ids, attention_mask, logits_to_keep)
         capacity = batch_size * input_ids.size(1)
         chunks = plan_micro_batches(sizes, -(-rows // batch_size), capacity, packed=self._regrouping.packed)
-        logps = input_ids.new_zeros((rows, logits_to_keep), dtype=torch.float32)
-        entropies = torch.zeros_like(logps) if compute_entropy else None
-        for chunk in chunks:
-            if not chunk:
-                continue
-            index = torch.tensor(chunk, device=input_ids.device)
-            part, entropy = self._forward(
-                model, input_ids[index], attention_mask[index], logits_to_keep, compute_entropy
-            )
-            logps[index] = part.to(logps.dtype)
-            if entropies is not None and entropy is not None:
-                entropies[index] = entropy.to(entropies.dtype)
-        return logps, entropies
+        indices = [torch.tensor(chunk, device=input_ids.device) for chunk in chunks if chunk]
+        parts = [
+            self._forward(model, input_ids[index], attention_mask[index], logits_to_keep, compute_entropy)
+            for index in indices
+        ]
+        back = torch.cat(indices).argsort()
+        entropies = [entropy for _, entropy in parts if entropy is not None]
+        return torch.cat([logps for logps, _ in parts])[back], torch.cat(entropies)[back] if entropies else None
 
     def loss(self, compute: Callable[[Any, MicroBatch], torch.Tensor], model: Any, inputs: MicroBatch) -> torch.Tensor:
         """TRL's loss of a regrouped micro-batch, at the weight its rows have in the accumulation window."""
