@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -10,7 +11,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import trl_r1.recipe
 from trl_r1.cli import main
+from trl_r1.errors import RewardError
 from trl_r1.scripts.common import run_script
+from trl_r1.scripts.training import train_and_record
 from trl_r1.stage_record import read_stage_record
 
 
@@ -331,3 +334,17 @@ def test_an_interrupted_stage_says_one_line(monkeypatch, caplog):
     assert [record.getMessage() for record in caplog.records] == [
         "stopped; the same command goes on from what is saved"
     ]
+
+
+def test_another_process_tells_what_ended_it(monkeypatch, caplog):
+    def train(resume_from_checkpoint):
+        raise RewardError("reward 'mine' raised ValueError")
+
+    trainer = SimpleNamespace(train=train, args=SimpleNamespace(resume_from_checkpoint="checkpoint-1"))
+    recipe = SimpleNamespace(training_args=trainer.args, model_args=None)
+    for rank, told in ("0", 0), ("1", 1):  # the main process's line is that of `run_script`
+        monkeypatch.setenv("RANK", rank)
+        with pytest.raises(RewardError):
+            train_and_record(trainer, recipe, SimpleNamespace())
+        assert len(caplog.records) == told
+    assert caplog.messages == ["process 1: reward 'mine' raised ValueError"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trl_r1.chat_template import check_shows_question, load_template, template_hash
-from trl_r1.errors import TemplateError
+from trl_r1.errors import R1Error, TemplateError
 from trl_r1.run_records import LOSS_NOTE
-from trl_r1.scripts.common import StageRecorder
+from trl_r1.scripts.common import StageRecorder, is_main_process
 from trl_r1.stage_record import describe_parent, has_stage_record
 from trl_r1.user_code import first_line
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from trl import ModelConfig
 
     from trl_r1.recipe import Recipe
+
+logger = logging.getLogger(__name__)
 
 
 def load_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
@@ -106,13 +110,10 @@ def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) 
         [`R1Error`]: when an alarm stopped training; the next start goes on from the checkpoint.
     """
     from trl_r1.hub.model_card import create_model_card
-    from trl_r1.trainer.callbacks import check_not_stopped, train_or_resume
+    from trl_r1.trainer.callbacks import check_not_stopped
 
     args, model_args = recipe.training_args, recipe.model_args
-    if args.resume_from_checkpoint:
-        trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
-    else:
-        train_or_resume(trainer)
+    _train(trainer)
     check_not_stopped(trainer)
     trainer.save_model(args.output_dir)
     trainer.accelerator.wait_for_everyone()
@@ -127,6 +128,21 @@ def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) 
         create_model_card(args.output_dir)
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()
+
+
+def _train(trainer: Trainer) -> None:
+    from trl_r1.trainer.callbacks import train_or_resume
+
+    resume = trainer.args.resume_from_checkpoint
+    try:
+        if resume:
+            trainer.train(resume_from_checkpoint=resume)
+        else:
+            train_or_resume(trainer)
+    except R1Error as error:
+        if not is_main_process():  # its rows alone may have failed, and the main process then only loses a connection
+            logger.error("process %s: %s", os.environ["RANK"], error)
+        raise
 
 
 def _notes(trainer: Trainer) -> list[str]:
