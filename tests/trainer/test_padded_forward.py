@@ -3,6 +3,7 @@
 import pytest
 import torch
 from forward_cases import (
+    COMMON,
     FAMILIES,
     ROUNDING,
     SHAPES,
@@ -15,7 +16,7 @@ from forward_cases import (
 )
 from peft import LoraConfig
 from tiny_run import make_tokenizer, policy_on_disk
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2Config, GPT2LMHeadModel, Ministral3Config, Ministral3ForCausalLM
 
 from trl_r1.trainer.fast.padded_forward import PaddedForward
 
@@ -91,6 +92,12 @@ def test_rows_that_all_lack_a_completion_have_a_graph_and_no_gradient(tmp_path):
     assert not entropies.any()
     (logps.sum() + entropies.sum()).backward()
     assert not any(parameter.grad.any() for parameter in trainer.model.parameters())
+
+
+def test_scores_scaled_by_late_positions_are_refused_although_no_trial_is_so_long(tmp_path):
+    ids = {"vocab_size": len(make_tokenizer()), "pad_token_id": 0, "eos_token_id": 2, "head_dim": 8}
+    trainer = make_trainer(tmp_path, Ministral3ForCausalLM(Ministral3Config(**{**COMMON, **ids})))
+    assert "llama_4_scaling_beta" in PaddedForward.why_not(trainer)
 
 
 def test_absolute_positions_are_refused_and_the_hook_taken_off(tmp_path):

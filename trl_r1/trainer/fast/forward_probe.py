@@ -59,6 +59,8 @@ def why_not_reshape(trainer: Any) -> str | None:
     ropes = {"dynamic", "longrope"} & set(_rope_types(getattr(config, "rope_parameters", None)))
     if ropes:
         return f"rope_type {', '.join(sorted(ropes))} depends on the longest row of a micro-batch"
+    if (getattr(config, "rope_parameters", None) or {}).get("llama_4_scaling_beta"):
+        return "llama_4_scaling_beta scales by positions that count the padding, in rows longer than those of a trial"
     if "chunked_attention" in (getattr(config, "layer_types", None) or []):
         return "chunked attention counts its chunks from the padding on"
     return _why_not_split(trainer, model)
