@@ -67,8 +67,7 @@ class FastStep:
             "fast_generation", lambda: why_not_compact(trainer.model, _generation_config(trainer))
         )
         self._metrics = WindowMetrics(trainer, rows_left_out=skip)
-        for name, reason in self.refusals.items():
-            logger.warning("%s is off: %s", name, reason)
+        self._say_what_is_off()
 
     @contextmanager
     def generation(self) -> Iterator[None]:
@@ -127,6 +126,14 @@ class FastStep:
         with self._metrics.weigh(inputs):
             loss = compute(model, inputs)
         return loss * share if self._trainer.loss_type in MEANS_OVER_ROWS else loss
+
+    def _say_what_is_off(self) -> None:
+        """One line a reason: active dropout, say, forbids several parts at once."""
+        if not self._trainer.accelerator.is_main_process:
+            return
+        for reason in dict.fromkeys(self.refusals.values()):
+            names = [name for name, own in self.refusals.items() if own == reason]
+            logger.warning("%s %s off: %s", ", ".join(names), "is" if len(names) == 1 else "are", reason)
 
     def _allowed(self, name: str, why_not: Callable[[], str | None]) -> bool:
         if not getattr(self._trainer.args, name):
