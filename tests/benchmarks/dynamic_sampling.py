@@ -13,15 +13,15 @@ Protocol, written before the first run:
   of generated tokens, thrown away ones included.
 - **Settings.** Each arm has its own learning rate and number of prompts a step: the pair of four with the highest mean
   accuracy over the budget on seed 100, read on the validation split. Dynamic sampling fills a step with signal, so at
-  8 prompts a step it makes a quarter of the steps that the same tokens give without it; at 2 prompts both make about as
-  many, and every arm may choose.
+  8 prompts a step it makes a quarter of the steps that the same tokens give without it; at 2 prompts both make about
+  as many, and every arm may choose.
 - **Test.** Seeds 3 to 7, each with its own pool, read on the test split, on questions that can be learned: share
   solved by one sample at temperature 1 after every tenth of the budget, and greedily after the last step. The figure
   is the mean over the budget, paired by seed, with Student's interval.
 
 This is the third protocol, written before any of its runs. Two before it, with 16 and with 8 prompts a step for all
-arms, showed no gain (docs/results.md); what they taught about steps is why prompts a step are chosen now. They had used
-seeds 0 to 2, so the test seeds are new.
+arms, showed no gain (docs/results.md); what they taught about steps is why prompts a step are chosen now. They had
+used seeds 0 to 2, so the test seeds are new.
 
 `--arms` runs some of the arms; runs that the file holds are not made again; `--report` prints the table of files
 already written.
