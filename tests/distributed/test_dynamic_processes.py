@@ -57,7 +57,7 @@ def test_counts_are_those_of_both_processes(folder):
     assert totals["trained_completions"] == 4 * 2 * GROUPS * G
     assert first["items"] == second["items"] == first["kept"] + second["kept"]
     prompts = {prompt for account in (first, second) for one in account["rounds"] for prompt in one["prompts"]}
-    assert len(first["seen"]) == len(prompts)
+    assert len(first["seen"]["rates"]) == len(prompts)
 
 
 def test_weights_are_the_same_and_a_resume_is_exact(folder):
