@@ -43,6 +43,9 @@ test: lint  ## lint, types and the default test suite
 slow-tests: $(BIN)/trl-r1  ## tests of more than a minute, such as killing the tiny pipeline in every stage
 	$(BIN)/python -m pytest -m slow
 
+benchmarks: $(BIN)/trl-r1  ## the fast step against stock TRL: about five minutes on a quiet core
+	$(BIN)/python tests/benchmarks/grpo_step.py --shape r1 --rounds 6
+
 results: $(BIN)/trl-r1  ## the seeds behind docs/results.md
 	for seed in 0 1 2 3 4; do \
 		$(BIN)/trl-r1 run recipes/tiny/pipeline.yaml --output_dir outputs/tiny-seed$$seed --seed $$seed || exit 1; \
