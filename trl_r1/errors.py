@@ -7,7 +7,8 @@
     │   └── RewardFaultError   it raised, or returned something that is not one number or `None` a completion
     ├── TemplateError    a prompt or chat template does not do what training needs
     ├── RecordError      a `stage.json` is missing, damaged or of another schema
-    └── PipelineError    a pipeline cannot be ordered, or one of its stages failed
+    ├── PipelineError    a pipeline cannot be ordered, or one of its stages failed
+    └── PublishError     the Hub refuses, cannot be reached, or holds other bytes than were sent
 
 Command-line entry points turn an `R1Error` into its message and exit code 2, without a traceback.
 """
@@ -61,3 +62,7 @@ class RecordError(R1Error):
 
 class PipelineError(R1Error):
     """A pipeline cannot be ordered or run."""
+
+
+class PublishError(R1Error):
+    """Nothing was lost on disk, but the Hub refuses, cannot be reached, or holds other bytes than were sent."""

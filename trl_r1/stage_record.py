@@ -40,9 +40,11 @@ class Parent:
 
     name_or_path: str
     role: str  # "base", "reference", "reward_model", "teacher", "evaluated"
-    revision: str | None = None
-    weights_sha256: str | None = None  # of the local weight files; None for a Hub id
+    revision: str | None = None  # of a Hub id: the commit, where it is known
+    weights_sha256: str | None = None  # of its weight files; None for a Hub id that is not in the cache
     stage: str | None = None  # name in the parent's own stage.json
+    license: str | None = None  # as its card says
+    languages: list[str] = field(default_factory=list)  # as its card says: codes such as "en"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,8 @@ class DataSource:
     rows_in: int
     rows_kept: int
     dropped: dict[str, int] = field(default_factory=dict)  # reason -> rows
+    languages: list[str] = field(default_factory=list)  # codes in its `language` column, most frequent first
+    license: str | None = None  # of a Hub data set, as its card says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,19 @@ class Artefact:
     path: str
     size: int  # bytes
     sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContaminationCheck:
+    """How much of a benchmark was found in what the stage trained on, by one method."""
+
+    benchmark: str  # Hub id or path
+    method: str  # for example "10-grams"
+    rows_checked: int  # of the training data
+    questions: int  # of the benchmark
+    hits: int  # questions of the benchmark that were found
+    removed: int = 0  # rows of the training data dropped for it
+    notes: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +118,8 @@ class StageRecord:
             Evaluation records (see `trl_r1.evaluation`).
         history (`list[dict[str, float]]`):
             Training curve: what the trainer logged, with `step`.
+        contamination (`list[ContaminationCheck]`):
+            What was looked for in the training data, and found.
     """
 
     stage: str
@@ -124,11 +143,18 @@ class StageRecord:
     history: list[dict[str, float]] = field(default_factory=list)
     artefacts: list[Artefact] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    contamination: list[ContaminationCheck] = field(default_factory=list)
     fingerprint: str | None = None  # set by the pipeline runner: what must not change for the stage to stay finished
     schema_version: int = SCHEMA_VERSION
 
 
-_NESTED = {"parents": Parent, "data": DataSource, "rewards": RewardUse, "artefacts": Artefact}
+_NESTED = {
+    "parents": Parent,
+    "data": DataSource,
+    "rewards": RewardUse,
+    "artefacts": Artefact,
+    "contamination": ContaminationCheck,
+}
 
 
 def write_stage_record(folder: str | Path, record: StageRecord) -> Path:
