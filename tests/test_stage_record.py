@@ -12,8 +12,10 @@ from trl_r1.stage_record import (
     RewardUse,
     StageRecord,
     describe_artefacts,
+    describe_data_files,
     describe_parent,
     has_stage_record,
+    hash_file,
     hash_weights,
     read_stage_record,
     write_stage_record,
@@ -86,3 +88,12 @@ def test_parents_and_artefacts_are_described_from_disk(tmp_path):
     parent = describe_parent(str(tmp_path), role="base")
     assert (parent.stage, parent.weights_sha256) == ("base", hash_weights(tmp_path))
     assert [(item.path, item.size) for item in describe_artefacts(tmp_path)] == [("model.safetensors", 3)]
+
+
+def test_data_files_of_sub_folders_are_described_from_disk(tmp_path):
+    for name in ("b/test.jsonl", "a/train.jsonl", "a/.hidden.jsonl", ".cache/x.jsonl", "a/note.txt", "train.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}\n")
+    found = describe_data_files(tmp_path)
+    assert [item.path for item in found] == ["a/train.jsonl", "b/test.jsonl"]
+    assert found[0].sha256 == hash_file(tmp_path / "a" / "train.jsonl")

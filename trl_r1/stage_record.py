@@ -21,6 +21,7 @@ from trl_r1.errors import RecordError
 
 SCHEMA_VERSION = 1
 RECORD_NAME = "stage.json"
+DATA_SUFFIXES = (".jsonl", ".parquet", ".csv")  # files of rows, as `datasets` reads them
 RECORDED_PACKAGES = ("trl_r1", "trl", "transformers", "torch", "accelerate", "datasets", "peft", "huggingface_hub")
 
 
@@ -244,6 +245,17 @@ def describe_artefacts(folder: str | Path) -> list[Artefact]:
     for path in sorted(Path(folder).glob("*")):
         if path.is_file() and path.name not in {RECORD_NAME, "README.md"} and not path.name.startswith("."):
             found.append(Artefact(path=path.name, size=path.stat().st_size, sha256=hash_file(path)))
+    return found
+
+
+def describe_data_files(folder: str | Path) -> list[Artefact]:
+    """Every file of rows in the folders below a stage's, where a stage that makes several data sets puts them."""
+    folder = Path(folder)
+    found = []
+    for path in sorted(folder.glob("*/**/*")):
+        inside = path.relative_to(folder)
+        if path.suffix in DATA_SUFFIXES and path.is_file() and not any(part.startswith(".") for part in inside.parts):
+            found.append(Artefact(path=inside.as_posix(), size=path.stat().st_size, sha256=hash_file(path)))
     return found
 
 

@@ -21,6 +21,7 @@ from trl_r1.stage_record import (
     StageRecord,
     collect_versions,
     describe_artefacts,
+    describe_data_files,
     describe_parent,
     has_stage_record,
     hash_json,
@@ -77,7 +78,7 @@ def _script_record(pipeline: Pipeline, stage: StageProcess, fingerprint: str) ->
         versions=collect_versions(),
         hardware={"machine": platform.machine(), "cpu_count": os.cpu_count()},
         seeds={} if pipeline.seed is None else {"seed": pipeline.seed},
-        artefacts=describe_artefacts(stage.folder),
+        artefacts=[*describe_artefacts(stage.folder), *describe_data_files(stage.folder)],
         fingerprint=fingerprint,
     )
 
