@@ -21,6 +21,7 @@ from trl_r1.stage_record import (
 
 
 PIPELINE_RECORD_NAME = "pipeline.json"
+EPISODE_NAME = "episode.json"  # one group of completions with its rewards, in the folder of a GRPO stage
 LOSS_NOTE = "The loss is near 0, and that is fine: "  # how the note of a stage on its loss begins
 LEAST_SHARE = 0.05  # of the answers that a metric must apply to; the rate of a handful says nothing
 
