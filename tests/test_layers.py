@@ -9,7 +9,7 @@ import trl_r1
 ROOT = Path(trl_r1.__file__).parent
 TIERS = [
     {"errors"},
-    {"user_code"},
+    {"user_code", "redaction"},
     {"chat_template", "stage_record"},
     {"verifiers", "run_records"},
     {"rewards"},

@@ -1,0 +1,97 @@
+"""What counts as a secret, what does not, and that neither text nor processes keep one."""
+
+import logging
+
+import pytest
+
+from trl_r1 import redaction
+from trl_r1.redaction import (
+    REDACTED,
+    HidingFormatter,
+    hide_secrets,
+    is_secret_name,
+    redact_argv,
+    redact_values,
+    remember_secret,
+    secrets_in,
+    without_secrets,
+)
+
+
+TOKEN = "hf_" + "aB3" * 11
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("hub_token", "--hub_token", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "token", "push_to_hub_token", "hubToken"),
+        *("WANDB_API_KEY", "MY_KEY", "api_key", "apiKey", "apikey", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
+        *("AWS_SESSION_TOKEN", "password", "DB_PASSWORD", "DB_PASS", "GITHUB_PAT", "client_secret", "R1_TEST_TOKEN"),
+    ],
+)
+def test_secret_names(name):
+    assert is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("tokenizer", "TOKENIZERS_PARALLELISM", "num_tokens", "max_tokens", "eos_token", "pad_token", "eos_token_id"),
+        *("api_key_env", "token_ids", "token_type_ids", "language_ignored_tokens", "micro_batch_tokens", "key", ""),
+        *("answer_key", "HF_TOKEN_PATH", "loss_per_token", "token_level", "average_tokens_across_devices", "monkey"),
+        *("include_num_input_tokens_seen", "top_entropy_quantile", "SSH_AUTH_SOCK", "PATH", "KEYBOARD", "compass"),
+    ],
+)
+def test_names_that_are_no_secrets(name):
+    assert not is_secret_name(name)
+
+
+@pytest.mark.parametrize("verb", ["grpo", "sft", "reward_model", "rejection_sample", "evaluate"])
+def test_of_all_recipe_fields_only_the_token_is_secret(verb):
+    from trl_r1.recipe.fields import specs_of
+
+    assert {name for name in specs_of(verb) if is_secret_name(name)} <= {"hub_token"}
+
+
+def test_a_command_line_loses_the_token_and_nothing_else():
+    argv = ["--config", "a.yaml", "--hub_token", "x", "--seed=1", "--hub_token=y", "--max_tokens", "5"]
+    assert redact_argv(argv) == ["--config", "a.yaml", "--seed=1", "--max_tokens", "5"]
+    assert redact_argv(["--hub_token"]) == []
+
+
+def test_values_lose_secrets_however_deep():
+    values = {"a": 1, "hub_token": "x", "env": {"K": "v", "MY_KEY": "w"}, "list": [{"api_key": "s", "n": 2}, "t"]}
+    assert redact_values(values) == {"a": 1, "env": {"K": "v"}, "list": [{"n": 2}, "t"]}
+
+
+def test_secrets_are_found_by_name_and_by_form():
+    values = {"reward_funcs": [{"get_x": {"api_key": "s", "api_key_env": "MY_KEY"}}], "hub_model_id": TOKEN, "n": 1}
+    assert list(secrets_in(values)) == ["reward_funcs.get_x.api_key", "hub_model_id"]
+
+
+def test_a_process_gets_no_secrets_but_those_it_needs():
+    environment = {"PATH": "/bin", "HF_TOKEN": "x", "JUDGE_API_KEY": "y", "OTHER_API_KEY": "z", "HIDDEN": TOKEN}
+    assert without_secrets(environment, keep=["JUDGE_API_KEY"]) == {"PATH": "/bin", "JUDGE_API_KEY": "y"}
+
+
+def test_text_loses_known_values_and_known_forms(monkeypatch):
+    monkeypatch.setattr(redaction, "_remembered", set())
+    monkeypatch.setenv("SOME_API_KEY", "from-the-environment")
+    monkeypatch.setenv("OTHER_API_KEY", "1")  # too short to be told from any other 1
+    remember_secret("from-a-recipe")
+    remember_secret(None)
+    text = (
+        f"from-a-recipe from-the-environment {TOKEN} https://me:word@host/x 1 hf_transfer_is_no_token task-" + "a" * 30
+    )
+    expected = f"{REDACTED} {REDACTED} {REDACTED} https://{REDACTED}@host/x 1 hf_transfer_is_no_token task-" + "a" * 30
+    assert hide_secrets(text) == expected
+
+
+def test_log_lines_and_tracebacks_lose_them_too():
+    record = logging.makeLogRecord({"msg": "token %s", "args": (TOKEN,), "levelname": "INFO", "name": "x"})
+    assert HidingFormatter("%(message)s").format(record) == f"token {REDACTED}"
+    try:
+        raise ValueError(TOKEN)
+    except ValueError as error:
+        record.exc_info = (type(error), error, error.__traceback__)
+    assert TOKEN not in HidingFormatter("%(message)s").format(record)

@@ -1,0 +1,147 @@
+"""What a secret is, and how it is kept out of records, copies, logs and other processes.
+
+A recipe may hold a secret in two places only, `hub_token` and `env`. Neither is written down again: the run uses it
+and forgets it. Everywhere else a recipe's values go into records and onto cards, so a secret there is refused.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+
+REDACTED: Final = "[redacted]"
+ADVICE: Final = "set HF_TOKEN in the environment or use `hf auth login`"
+LEAST_LENGTH: Final = 8  # of a value that is looked for in text; a shorter one would occur by chance
+
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_ALWAYS: Final = frozenset(("SECRET", "SECRETS", "PASSWORD", "PASSWD", "PASSPHRASE", "APIKEY", "CREDENTIALS"))
+_IN_CAPITALS: Final = frozenset(("KEY", "KEYS", "PASS", "PAT"))  # in a variable of the environment
+_BEFORE_KEY: Final = frozenset(("API", "ACCESS", "SECRET", "PRIVATE", "AUTH", "SSH", "SIGNING", "ENCRYPTION"))
+# `api_key_env` names a variable and `token_path` a file: neither is the secret itself.
+_NAMES_A_PLACE: Final = frozenset(("ENV", "FILE", "PATH", "DIR", "COLUMN", "NAME"))
+# The other tokens of this field: `eos_token`, `mask_token_id`, `loss_per_token`, `token_level`.
+_BEFORE_TEXT_TOKEN: Final = frozenset(
+    (
+        *("PAD", "EOS", "BOS", "UNK", "SEP", "CLS", "MASK", "IMAGE", "VIDEO", "AUDIO", "STOP", "SPECIAL"),
+        *("PER", "NEXT", "FIRST", "LAST", "EACH", "BEGIN", "START", "END", "NEW", "THINK"),
+    )
+)
+_AFTER_TEXT_TOKEN: Final = frozenset(
+    ("ID", "IDS", "TYPE", "LEVEL", "COUNT", "LIMIT", "BUDGET", "LENGTH", "WEIGHT", "WEIGHTS", "MASK", "ENTROPY")
+)
+# Tokens that tell themselves by their form: Hub, OpenAI-like, GitHub, AWS, and a password inside an address.
+_KNOWN_FORMS: Final = re.compile(
+    r"\bhf_[A-Za-z0-9]{24,}\b|\bsk-[A-Za-z0-9_-]{20,}|\bgh[pousr]_[A-Za-z0-9]{30,}\b|\bgithub_pat_[A-Za-z0-9_]{40,}\b"
+    r"|\bAKIA[0-9A-Z]{16}\b|(?<=://)[^\s/:@]+:[^\s/@]+(?=@)"
+)
+
+_remembered: set[str] = set()
+
+
+def is_secret_name(name: str) -> bool:
+    """
+    Whether a field or variable of this name holds a secret.
+
+    Args:
+        name (`str`):
+            For example `"hub_token"` or `"WANDB_API_KEY"`, which do, or `"eos_token"`, `"max_tokens"`, `"tokenizer"`
+            and `"api_key_env"`, which do not.
+    """
+    words = [word.upper() for word in _WORD.findall(name)]
+    if not words or words[-1] in _NAMES_A_PLACE:
+        return False
+    if not _ALWAYS.isdisjoint(words):
+        return True
+    pairs = list(zip(["", *words], words, [*words[1:], ""], strict=False))
+    if name.isupper() and not _IN_CAPITALS.isdisjoint(words):
+        return True
+    if any(word == "KEY" and before in _BEFORE_KEY for before, word, _ in pairs):
+        return True  # a key alone is one of a mapping
+    return any(
+        word == "TOKEN" and before not in _BEFORE_TEXT_TOKEN and after not in _AFTER_TEXT_TOKEN
+        for before, word, after in pairs
+    )
+
+
+def redact_argv(argv: Sequence[str]) -> list[str]:
+    """A command line without its secrets: `--hub_token X` and `--hub_token=X` are left out."""
+    kept, words = [], iter(argv)
+    for word in words:
+        flag, equals, _ = word.partition("=")
+        if flag.startswith("--") and is_secret_name(flag):
+            if not equals:
+                next(words, None)
+            continue
+        kept.append(word)
+    return kept
+
+
+def redact_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping without the entries whose names are those of secrets, however deep."""
+    return {name: _redact(value) for name, value in values.items() if not is_secret_name(str(name))}
+
+
+def _redact(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return redact_values(value)
+    return [_redact(item) for item in value] if isinstance(value, list) else value
+
+
+def secrets_in(value: Any, place: str = "") -> Iterator[str]:
+    """Where a parsed YAML value holds secrets by their name or by their form: `"reward_funcs.get_x.api_key"`."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            inside = f"{place}.{name}" if place else str(name)
+            if isinstance(item, str) and item and is_secret_name(str(name)):
+                yield inside
+            else:
+                yield from secrets_in(item, inside)
+    elif isinstance(value, list):
+        for item in value:
+            yield from secrets_in(item, place)
+    elif isinstance(value, str) and _KNOWN_FORMS.search(value):
+        yield place
+
+
+def without_secrets(environment: Mapping[str, str], keep: Iterable[str] = ()) -> dict[str, str]:
+    """
+    The environment of a process that has no business with tokens.
+
+    Args:
+        environment (`Mapping[str, str]`):
+            All variables.
+        keep (`Iterable[str]`, *optional*):
+            Variables it may have although they hold secrets.
+    """
+    kept = set(keep)
+    return {
+        name: value
+        for name, value in environment.items()
+        if name in kept or not (is_secret_name(name) or _KNOWN_FORMS.fullmatch(value))
+    }
+
+
+def remember_secret(value: str | None) -> None:
+    """Hide a value in whatever [`hide_secrets`] is given from now on, in this process."""
+    if value and len(value) >= LEAST_LENGTH:
+        _remembered.add(value)
+
+
+def hide_secrets(text: str) -> str:
+    """Text for a log or a message: remembered secrets, those of the environment and what looks like one replaced."""
+    known = {value for name, value in os.environ.items() if len(value) >= LEAST_LENGTH and is_secret_name(name)}
+    for value in sorted(known | _remembered, key=len, reverse=True):
+        text = text.replace(value, REDACTED)
+    return _KNOWN_FORMS.sub(REDACTED, text)
+
+
+class HidingFormatter(logging.Formatter):
+    """Log lines, tracebacks included, without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        return hide_secrets(super().format(record))
