@@ -8,6 +8,7 @@
     ├── TemplateError    a prompt or chat template does not do what training needs
     ├── RecordError      a `stage.json` is missing, damaged or of another schema
     ├── PipelineError    a pipeline cannot be ordered, or one of its stages failed
+    ├── CheckpointError  a checkpoint's folder would not load elsewhere, or is not what was trained
     └── PublishError     the Hub refuses, cannot be reached, or holds other bytes than were sent
 
 Command-line entry points turn an `R1Error` into its message and exit code 2, without a traceback.
@@ -62,6 +63,10 @@ class RecordError(R1Error):
 
 class PipelineError(R1Error):
     """A pipeline cannot be ordered or run."""
+
+
+class CheckpointError(R1Error):
+    """A checkpoint's folder would not load elsewhere, or a merged adapter is not the adapter."""
 
 
 class PublishError(R1Error):
