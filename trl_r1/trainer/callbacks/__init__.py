@@ -4,6 +4,7 @@ from trl_r1.trainer.callbacks.alarm_thresholds import AlarmThresholds
 from trl_r1.trainer.callbacks.alarms import AlarmCallback, alarm_callback, check_not_stopped
 from trl_r1.trainer.callbacks.canary import CANARIES, get_canary
 from trl_r1.trainer.callbacks.checkpoints import WholeCheckpointCallback, last_whole_checkpoint, train_or_resume
+from trl_r1.trainer.callbacks.episode import EpisodeCallback
 from trl_r1.trainer.callbacks.loss_note import LossNoteCallback, explain_curve, explain_loss
 from trl_r1.trainer.callbacks.signals import RolloutSignals
 from trl_r1.trainer.callbacks.telemetry import ProgressFileCallback, spent_earlier, training_history
@@ -13,6 +14,7 @@ __all__ = [
     "CANARIES",
     "AlarmCallback",
     "AlarmThresholds",
+    "EpisodeCallback",
     "LossNoteCallback",
     "ProgressFileCallback",
     "RolloutSignals",
