@@ -75,6 +75,9 @@ class EvaluationSuite:
         verifier (`str`, *optional*, defaults to `"math"`):
             What `accuracy` means: `"math"` compares the answer with the solution, `"repair"` applies the patch to the
             row's `repair_task` and runs its hidden tests in the sandbox.
+        task_id (`str`, *optional*):
+            What the benchmark of a Hub dataset calls this task, for the results on the Hub; by default
+            `dataset_config`, or `"default"` without one.
     """
 
     name: str
@@ -90,6 +93,7 @@ class EvaluationSuite:
     language_ignored_tokens: tuple[str, ...] = ()
     max_completion_length: int | None = None
     verifier: VerifierName = "math"
+    task_id: str | None = None
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> EvaluationSuite:

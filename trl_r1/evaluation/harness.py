@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from trl_r1.chat_template import THINK_OPEN, template_hash
 from trl_r1.data.judging import judge_samples
@@ -31,6 +33,8 @@ from trl_r1.verifiers.verdict import VerifierName
 if TYPE_CHECKING:
     from datasets import Dataset
 
+_HUB_FILE: Final = re.compile(r"hf://datasets/(?P<id>[^@]+)@(?P<revision>[^/]+)/")
+
 logger = logging.getLogger(__name__)
 
 
@@ -42,6 +46,7 @@ class Questions:
     texts: list[str]  # what the policy reads
     source: DataSource
     renderer: PromptRenderer
+    benchmark: dict[str, str | None]  # the Hub data set they come from; empty for local questions
 
 
 def evaluate_policy(
@@ -106,6 +111,8 @@ def evaluate_policy(
                 "weights_sha256": weights,
                 "suite": suite.name,
                 "mode": name,
+                "date": datetime.now(UTC).isoformat(timespec="seconds"),
+                **questions.benchmark,
                 "data": dataclasses.asdict(questions.source),
                 **_prompting(questions.renderer, mode),
                 "sampling": dataclasses.asdict(settings[name]),
@@ -145,7 +152,28 @@ def load_questions(tokenizer: Any, suite: EvaluationSuite, checkpoint: Checkpoin
         texts=[renderer.to_text(row["prompt"]) for row in rows],
         source=raw.describe(len(rows), dropped),
         renderer=renderer,
+        benchmark=describe_benchmark(raw.dataset, suite),
     )
+
+
+def describe_benchmark(dataset: Dataset, suite: EvaluationSuite) -> dict[str, str | None]:
+    """
+    The Hub data set a suite asks, for the results on the Hub.
+
+    Args:
+        dataset ([`~datasets.Dataset`]):
+            As it was loaded; it remembers the files it was made from.
+        suite ([`EvaluationSuite`]):
+            Names the task.
+
+    Returns:
+        `dict[str, str | None]`: `dataset` (id), `dataset_revision` (commit) and `task_id`; empty for local questions.
+    """
+    for name in dataset.info.download_checksums or {}:
+        if found := _HUB_FILE.match(str(name)):
+            task = suite.task_id or suite.dataset_config or "default"
+            return {"dataset": found["id"], "dataset_revision": found["revision"], "task_id": task}
+    return {}
 
 
 def _answer(

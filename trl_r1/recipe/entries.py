@@ -15,10 +15,19 @@ _CHECKPOINT_FIELDS: Final = ("name", "path", "revision", "prompt_template", "cha
 _SUITE_FIELDS: Final = (
     *("name", "dataset_name", "dataset_config", "split", "modes", "group_by", "metrics", "max_rows"),
     *("dataset_prompt_column", "dataset_solution_column", "language_ignored_tokens", "max_completion_length"),
-    "verifier",
+    *("verifier", "task_id"),
 )
 _TEXT_FIELDS: Final = frozenset(
-    ("revision", "prompt_template", "chat_template", "dataset_config", "split", "group_by", "dataset_prompt_column")
+    (
+        "revision",
+        "prompt_template",
+        "chat_template",
+        "dataset_config",
+        "split",
+        "group_by",
+        "dataset_prompt_column",
+        "task_id",
+    )
 )
 _LIST_FIELDS: Final = frozenset(("metrics", "language_ignored_tokens"))
 _MODE_FIELDS: Final = ("temperature", "top_p", "prefill", "prefill_column", "num_samples", "max_completion_length")
