@@ -48,6 +48,8 @@ class Evaluation:
             The same metrics for each value of that column.
         samples (`Path` or `None`):
             File with every answer, a JSON object a line.
+        date (`str` or `None`):
+            When it was measured: ISO 8601, UTC.
         content (`dict[str, Any]`):
             The record as it was written.
     """
@@ -62,6 +64,7 @@ class Evaluation:
     group_by: str | None = None
     groups: dict[str, dict[str, Measurement]] = field(default_factory=dict)
     samples: Path | None = None
+    date: str | None = None
     content: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -122,7 +125,9 @@ class RunRecords:
             raise RecordError(f"{folder}: no stage has finished there; run the pipeline first")
         order = [entry.get("name") for entry in content.get("stages", [])]
         evaluations = [
-            _read_evaluation(entry, place) for place, record in records.items() for entry in record.evaluations
+            _read_evaluation(entry, place, record.finished)
+            for place, record in records.items()
+            for entry in record.evaluations
         ]
         weights = {place: weights_of(place, record) for place, record in records.items()}
         ranked = sorted(records.items(), key=lambda item: (_rank(item[1].stage, order), item[1].started, str(item[0])))
@@ -191,7 +196,7 @@ def _rank(stage: str, order: list[Any]) -> int:
     return order.index(stage) if stage in order else len(order)
 
 
-def _read_evaluation(entry: Mapping[str, Any], folder: Path) -> Evaluation:
+def _read_evaluation(entry: Mapping[str, Any], folder: Path, date: str) -> Evaluation:
     """One evaluation record."""
     try:
         return Evaluation(
@@ -205,6 +210,7 @@ def _read_evaluation(entry: Mapping[str, Any], folder: Path) -> Evaluation:
             group_by=entry.get("group_by"),
             groups={str(value): _read_metrics(metrics) for value, metrics in (entry.get("groups") or {}).items()},
             samples=folder / entry["samples"] if entry.get("samples") else None,
+            date=date,
             content=dict(entry),
         )
     except (KeyError, TypeError, AttributeError) as error:

@@ -1,5 +1,4 @@
 import json
-from datetime import UTC, datetime
 
 import pytest
 from datasets import Dataset
@@ -251,4 +250,3 @@ def test_a_benchmark_of_the_hub_is_named_with_its_commit(fields, task):
 def test_local_questions_name_no_benchmark(tokenizer, questions, plain, tmp_path):
     [record], _ = evaluate(tokenizer, questions, plain, tmp_path)
     assert "dataset" not in record
-    assert datetime.fromisoformat(record["date"]).tzinfo is UTC

@@ -12,7 +12,6 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -111,7 +110,6 @@ def evaluate_policy(
                 "weights_sha256": weights,
                 "suite": suite.name,
                 "mode": name,
-                "date": datetime.now(UTC).isoformat(timespec="seconds"),
                 **questions.benchmark,
                 "data": dataclasses.asdict(questions.source),
                 **_prompting(questions.renderer, mode),
