@@ -29,6 +29,7 @@ if not hasattr(sitecustomize, "NetworkBlockedError"):
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from loopback_hub import LoopbackHub  # noqa: E402
 from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
 
@@ -97,3 +98,10 @@ def checkpoint(tokenizer, tmp_path_factory):
     make_model(tokenizer).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
+
+
+@pytest.fixture
+def hub_server():
+    """A Hub on this machine; see `loopback_hub.py`."""
+    with LoopbackHub() as hub:
+        yield hub
