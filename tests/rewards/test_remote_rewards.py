@@ -109,3 +109,28 @@ def test_a_process_that_ended_says_so_and_starts_again(built):
     process.close()
     process.close()
     assert process.pid is None
+
+
+def test_the_process_has_no_secrets_but_those_a_parameter_names(monkeypatch):
+    for name in ("HF_TOKEN", "SOME_API_KEY", "JUDGE_API_KEY"):
+        monkeypatch.setenv(name, "canary-" + name)
+    rewards_asked = [
+        rewards.CheckedReward(worker_environment, {}, None),
+        rewards.CheckedReward(worker_environment, {"api_key_env": "JUDGE_API_KEY"}, None),
+    ]
+    for given, expected in ((rewards_asked[:1], []), (rewards_asked, ["canary-JUDGE_API_KEY"])):
+        process = RewardProcess(given)
+        process.start()
+        logged = process.ask(call_of(0, pickle.dumps({"completions": ["a"]}), pickle.dumps(None), ["log_extra"]))
+        process.close()
+        found = logged["logged"][0][1][1]
+        assert [value for value in found if value.startswith("canary-")] == expected
+        assert "/" in "".join(found)  # it did show the rest, such as PATH
+
+
+def worker_environment(completions, log_extra, **kwargs):
+    """Says what it can read of its environment."""
+    import os
+
+    log_extra("environment", list(os.environ.values()))
+    return [0.0] * len(completions)

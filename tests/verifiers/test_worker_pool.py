@@ -65,6 +65,13 @@ def test_a_worker_that_is_killed_from_outside_is_replaced(pool):
     assert [result(reply) for reply in pool.run([QUICK] * 3, cpu_seconds=1)] == ["equal"] * 3
 
 
+def test_a_worker_has_no_token(pool, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "canary-token")
+    assert result(pool.run([QUICK], cpu_seconds=1)[0]) == "equal"
+    environments = [Path(f"/proc/{pid}/environ").read_bytes() for pid in (pool._nursery.pid, pool._idle[0].pid)]
+    assert all(b"PATH=" in found and b"canary-token" not in found for found in environments)
+
+
 def test_the_nursery_may_be_killed_too(pool):
     pool.run([QUICK], cpu_seconds=1)
     os.kill(pool._nursery.pid, signal.SIGKILL)

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from trl_r1.redaction import without_secrets
 from trl_r1.rewards.checked import AsyncCheckedReward, CheckedReward
 from trl_r1.rewards.registry import ensure_checked
 
@@ -52,7 +53,8 @@ class RewardProcess:
     """
     One process that runs reward functions. It starts when first asked for, and again when it has ended.
 
-    Calls wait for each other. One thread on the processor, no GPU, the environment of the trainer otherwise.
+    Calls wait for each other. One thread on the processor, no GPU, the environment of the trainer otherwise, without
+    its secrets but for the variables that parameters of the functions name (`api_key_env: MY_KEY`).
 
     Args:
         functions (`Sequence[Callable]`):
@@ -63,6 +65,7 @@ class RewardProcess:
 
     def __init__(self, functions: Sequence[Callable[..., Any]], seed: int = 0) -> None:
         self._functions = [(pickle.dumps(each), isinstance(each, CheckedReward)) for each in functions]
+        self._variables = [name for each in functions for name in _named_variables(each)]
         self._seed = seed
         self._owner = os.getpid()
         self._lock = threading.Lock()
@@ -127,7 +130,8 @@ class RewardProcess:
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        environment = without_secrets(os.environ, keep=self._variables)
+        environment |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
         options = [str(theirs.fileno()), str(os.getpid()), str(self._seed), json.dumps(sys.path)]
         # -P: the script's own folder holds a `code.py`, which must not hide the standard library's.
         # -u: what a reward prints is not lost with the process.
@@ -157,6 +161,17 @@ class RewardProcess:
             code = self._process.wait()
         self._process = None
         return code
+
+
+def _named_variables(function: Callable[..., Any]) -> list[str]:
+    """Environment variables that a reward's parameters name, those of the rewards it chooses among included."""
+    rewards = function.leaves() if isinstance(function, CheckedReward) else []
+    return [
+        value
+        for reward in rewards
+        for name, value in reward.parameters.items()
+        if name.endswith("_env") and isinstance(value, str)
+    ]
 
 
 def call_of(index: int, batch: bytes, state: bytes, callbacks: Sequence[str]) -> bytes:

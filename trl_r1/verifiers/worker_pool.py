@@ -23,6 +23,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Literal
 
+from trl_r1.redaction import without_secrets
+
 
 logger = logging.getLogger(__name__)
 
@@ -257,6 +259,7 @@ class WorkerPool:
             self._nursery = subprocess.Popen(
                 command,
                 pass_fds=[theirs.fileno()],
+                env=without_secrets(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
