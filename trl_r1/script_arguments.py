@@ -50,6 +50,10 @@ class R1ScriptArguments(ScriptArguments):
             Refuse to start with another world size. Some launch lines start one process and say nothing.
         max_train_rows (`int`, *optional*):
             Use only the first rows of the training data.
+        hub_tag (`str`, *optional*):
+            Tag of what `push_to_hub` pushes. By default the stage's name and the beginning of the hash of its content.
+        hub_license (`str`, *optional*):
+            Licence of the result as the Hub spells it, such as `apache-2.0`. By default that of the base model.
     """
 
     stage_name: str | None = field(
@@ -75,6 +79,12 @@ class R1ScriptArguments(ScriptArguments):
     expected_processes: int | None = field(default=None, metadata={"help": "Refuse to start with another world size."})
     max_train_rows: int | None = field(
         default=None, metadata={"help": "Use only the first rows of the training data."}
+    )
+    hub_tag: str | None = field(
+        default=None, metadata={"help": "Tag of what is pushed. By default the stage's name and a hash."}
+    )
+    hub_license: str | None = field(
+        default=None, metadata={"help": "Licence of the result. By default that of the base model."}
     )
 
 
@@ -158,6 +168,16 @@ class RejectionSamplingArguments(R1ScriptArguments):
             verified again.
         output_format (`str`, *optional*, defaults to `"messages"`):
             `"messages"` or `"prompt_completion"`.
+        push_to_hub (`bool`, *optional*, defaults to `False`):
+            Whether to publish the data set when it is written. A push that fails does not fail the stage.
+        hub_dataset_id (`str`, *optional*):
+            Repository of the data set. By default the output folder's name, with the token's owner as namespace.
+        hub_revision (`str`, *optional*):
+            Branch to push to; made when it does not exist.
+        hub_private_repo (`bool`, *optional*):
+            Whether a repository made for it is private. It is, unless this is `False`.
+        hub_token (`str`, *optional*):
+            Token with write permission. Better set `HF_TOKEN` or use `hf auth login`.
     """
 
     output_dir: str | None = field(default=None, metadata={"help": "Folder for train.jsonl and stage.json."})
@@ -187,6 +207,17 @@ class RejectionSamplingArguments(R1ScriptArguments):
     output_format: str = field(
         default="messages",
         metadata={"help": "Form of the rows written.", "choices": ["messages", "prompt_completion"]},
+    )
+    push_to_hub: bool = field(default=False, metadata={"help": "Publish the data set when it is written."})
+    hub_dataset_id: str | None = field(
+        default=None, metadata={"help": "Repository of the data set. By default the output folder's name."}
+    )
+    hub_revision: str | None = field(default=None, metadata={"help": "Branch to push to."})
+    hub_private_repo: bool | None = field(
+        default=None, metadata={"help": "Whether a new repository is private. It is unless this is false."}
+    )
+    hub_token: str | None = field(
+        default=None, metadata={"help": "Token with write permission. Better set HF_TOKEN or use hf auth login."}
     )
 
 

@@ -184,7 +184,7 @@ def test_all_problems_of_a_file_at_once(write):
         ("expected_processes: 0\n", "expected_processes: 0 must be at least 1"),
         ("max_train_rows: 0\n", "max_train_rows: 0 must be at least 1"),
         ("learning_rate: .nan\n", "learning_rate: nan is not a finite number"),
-        ("env: [a]\n", "env: ['a'] is not a mapping of variables to text"),
+        ("env: [a]\n", "env: a list is not a mapping of variables to text"),
         ("model_init_kwargs: sdpa\n", "model_init_kwargs: 'sdpa' is not a mapping"),
         ("log_completions_hub_repo: me/logs\n", "refused by TRL: log_completions_hub_repo is set, but log_completi"),
         ("auto_find_batch_size: true\n", "refused by TRL: auto_find_batch_size is not supported by GRPO"),
@@ -371,7 +371,9 @@ def test_environment_of_a_recipe(write, monkeypatch):
     assert os.environ.pop("R1_TEST_TOKEN") == "secret"
     assert recipe.resolved["env"] == {"R1_TEST_SWITCH": "1"}
     assert "secret" not in str(recipe.resolved)
-    assert recipe.training_args.hub_token == "secret"
+    assert recipe.hub_token == "secret"
+    assert recipe.training_args.hub_token is None
+    assert "secret" not in repr(recipe)
 
 
 def test_bad_recipe_sets_no_environment(write):

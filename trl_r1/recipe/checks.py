@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from trl_r1.presets import nearest
 from trl_r1.recipe.entries import checkpoint_problems, comparison_problems, suite_problems
+from trl_r1.recipe.hub_checks import hub_problems, secret_problems
 from trl_r1.recipe.inputs import input_problems, named, template_problems
 from trl_r1.user_code import find_file
 
@@ -51,6 +52,9 @@ class RecipeContext:
 def check_recipe(context: RecipeContext) -> list[str]:
     """Every problem of a recipe whose values have the right types, a line each."""
     problems = [*_required(context), *_bounds(context.values, _POSITIVE, 1), *template_problems(context.values)]
+    problems += secret_problems({name: context.values[name] for name in context.values if name in context.given})
+    if context.verb != "evaluate":
+        problems += hub_problems(context.values, context.given)
     if context.verb in TRAINING_VERBS:
         problems += _training(context)
     if context.verb == "grpo":

@@ -13,6 +13,7 @@ from trl_r1.presets import CONVENIENCES, PRESETS, nearest
 from trl_r1.recipe.checks import TRAINING_VERBS
 from trl_r1.recipe.specs import FieldSpec, field_specs
 from trl_r1.recipe.values import ValueProblemError, convert
+from trl_r1.redaction import is_secret_name
 
 
 if TYPE_CHECKING:
@@ -78,8 +79,13 @@ def read_content(
         try:
             values[name] = convert(specs[name], copy.deepcopy(value))
         except ValueProblemError as error:
-            problems.append(f"{name}: {value!r} {error}")
+            problems.append(f"{name}: {_shown(name, value)} {error}")
     return values
+
+
+def _shown(name: str, value: Any) -> str:
+    """A value for a message, unless nobody else should read it."""
+    return "the value" if is_secret_name(name) else repr(value)
 
 
 def _unknown_field(name: str, known: Mapping[str, FieldSpec], verb: str) -> str:
@@ -128,5 +134,5 @@ def read_command_line(
         try:
             values[name] = convert(specs[name], value, from_command_line=True)
         except ValueProblemError as error:
-            problems.append(f"--{name}: {value!r} {error}")
+            problems.append(f"--{name}: {_shown(name, value)} {error}")
     return values

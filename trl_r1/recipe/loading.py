@@ -6,9 +6,10 @@ A later source wins: TRL's default < preset < YAML < command line. Every problem
 from __future__ import annotations
 
 import copy
+import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,11 +22,14 @@ from trl_r1.recipe.fields import dataclasses_of, make_parser, read_command_line,
 from trl_r1.recipe.inputs import HEADER
 from trl_r1.recipe.specs import FieldSpec
 from trl_r1.recipe.yaml_files import load_yaml
+from trl_r1.redaction import ADVICE, redact_argv, redact_values, remember_secret
 from trl_r1.user_code import find_file
 
 
+logger = logging.getLogger(__name__)
+
 RESOLVED_NAME: Final = "resolved_config.yaml"
-_SECRETS: Final = ("TOKEN", "KEY", "SECRET", "PASSWORD")
+HUB_TOKEN_VARIABLE: Final = "TRL_R1_HUB_TOKEN"  # from the pipeline runner, whose copies of recipes have no secrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +43,7 @@ class Recipe:
         path (`Path` or `None`):
             The YAML file; `None` when all came from the command line.
         argv (`list[str]`):
-            The command line it was loaded from.
+            The command line it was loaded from. No secrets.
         script_args, training_args, model_args, dataset_args:
             The dataclasses, `None` where the verb has none.
         resolved (`dict[str, Any]`):
@@ -48,6 +52,8 @@ class Recipe:
             The preset it started from.
         processes (`int`):
             World size it was resolved for.
+        hub_token (`str` or `None`):
+            The recipe's own token, which is nowhere else: not in the dataclasses, which trainers write to disk.
     """
 
     verb: str
@@ -60,6 +66,7 @@ class Recipe:
     resolved: dict[str, Any]
     preset: str | None
     processes: int
+    hub_token: str | None = field(default=None, repr=False)
 
     def write_resolved(self, folder: str | Path) -> Path:
         """
@@ -154,6 +161,7 @@ def _load(verb: str, argv: list[str], *, launching: bool) -> Recipe:
     written.update(read_command_line(specs, rest, problems, verb))
     processes = world_size() if launching else written.get("expected_processes") or world_size()
     preset = written.pop("preset", None)
+    hub_token = written.pop("hub_token", None)
     expanded = _expand(written, preset, processes, problems)
     given = {name: value for name, value in (expanded or written).items() if name not in CONVENIENCES}
     context = RecipeContext(
@@ -169,23 +177,34 @@ def _load(verb: str, argv: list[str], *, launching: bool) -> Recipe:
     if problems:
         raise RecipeError(problems, config)
     if launching:
-        os.environ.update(environment)
+        hub_token = _keep_apart(hub_token, environment)
     built = _build(kinds, given if launching else given | _stand_in(specs, given, processes), config)
     actual = getattr(built.get("training_args"), "world_size", processes)
     if launching and actual != processes:
         message = f"WORLD_SIZE: {processes} in the environment, but accelerate started {actual}; use one launcher"
         raise RecipeError([message], config)
-    resolved = {name: value for name, value in given.items() if value != specs[name].default and name != "hub_token"}
-    public = {name: value for name, value in environment.items() if not any(word in name.upper() for word in _SECRETS)}
+    resolved = {name: value for name, value in given.items() if value != specs[name].default}
+    public = redact_values(environment)
     return Recipe(
         verb=verb,
         path=find_file(config) if config else None,
-        argv=argv,
+        argv=redact_argv(argv),
         **{name: built.get(name) for name in ("script_args", "training_args", "model_args", "dataset_args")},
         resolved=resolved | ({"env": public} if public else {}),
         preset=preset,
         processes=processes,
+        hub_token=hub_token,
     )
+
+
+def _keep_apart(hub_token: str | None, environment: Mapping[str, str]) -> str | None:
+    """Set a recipe's environment and return its token; neither's secrets are shown by this process any more."""
+    if hub_token:
+        logger.info("hub_token: what stands in a recipe or on a command line is soon shared; %s instead", ADVICE)
+    hub_token = os.environ.pop(HUB_TOKEN_VARIABLE, None) or hub_token
+    os.environ.update(environment)  # where secrets are found by their names
+    remember_secret(hub_token)
+    return hub_token
 
 
 def _told_before(problem: str, problems: Sequence[str]) -> bool:
@@ -214,10 +233,15 @@ def _take_config(argv: Sequence[str], problems: list[str]) -> tuple[str | None, 
 def _read_environment(content: dict[str, Any], problems: list[str]) -> dict[str, str]:
     """The recipe's `env`, taken out of its content."""
     environment = content.pop("env", None) or {}
-    if isinstance(environment, dict) and all(isinstance(item, (str, int, float)) for item in environment.values()):
-        return {str(name): str(value) for name, value in environment.items()}
-    problems.append(f"env: {environment!r} is not a mapping of variables to text")
-    return {}
+    if not isinstance(environment, dict):  # it may hold secrets: not to be shown
+        problems.append(f"env: a {type(environment).__name__} is not a mapping of variables to text")
+        return {}
+    problems += [
+        f"env.{name}: the value is not text; quote it"
+        for name, value in environment.items()
+        if not isinstance(value, (str, int, float))
+    ]
+    return {str(name): str(value) for name, value in environment.items()}
 
 
 def _expand(written: dict[str, Any], preset: str | None, processes: int, problems: list[str]) -> dict[str, Any] | None:
