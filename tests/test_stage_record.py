@@ -16,6 +16,7 @@ from trl_r1.stage_record import (
     describe_parent,
     has_stage_record,
     hash_file,
+    hash_json,
     hash_weights,
     read_stage_record,
     write_stage_record,
@@ -32,9 +33,11 @@ def make_record(**changes):
         "cpu_seconds": 59.0,
         "command": ["trl-r1", "grpo"],
         "config": {"learning_rate": 1e-3},
-        "config_sha256": "0" * 64,
+        "config_sha256": hash_json({"learning_rate": 1e-3}),
         "parents": [Parent(name_or_path="base", role="base")],
-        "data": [DataSource(source="d", split="train", fingerprint="f", rows_in=3, rows_kept=2, dropped={"empty": 1})],
+        "data": [
+            DataSource(source="d", split="train", fingerprint="f" * 64, rows_in=3, rows_kept=2, dropped={"empty": 1})
+        ],
         "rewards": [RewardUse(name="accuracy_reward", weight=1.0)],
         "metrics": {"reward": Measurement(value=0.5, n=10, low=0.2, high=0.8)},
     }

@@ -1,0 +1,99 @@
+"""What a record says of parents, files, packages and the machine, found on disk."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from trl_r1.stage_record.files import has_stage_record, read_stage_record
+from trl_r1.stage_record.hashing import hash_file, hash_weights
+from trl_r1.stage_record.hub_cache import CardFacts, find_snapshot, hash_snapshot_weights, read_card, read_local_card
+from trl_r1.stage_record.schema import RECORD_NAME, Artefact, Parent
+
+
+DATA_SUFFIXES = (".jsonl", ".parquet", ".csv")  # files of rows, as `datasets` reads them
+RECORDED_PACKAGES = ("trl_r1", "trl", "transformers", "torch", "accelerate", "datasets", "peft", "huggingface_hub")
+MADE_FROM_RECORDS = ("README.md", "lineage.json", "training_curves.png", "published.json")  # after the record
+
+
+def describe_parent(name_or_path: str, role: str, revision: str | None = None) -> Parent:
+    """
+    A [`Parent`] with all that its folder, or the local cache of the Hub, tells.
+
+    Call it when the model has been loaded: of a Hub id, commit and weights are those in the cache.
+
+    Args:
+        name_or_path (`str`):
+            Folder or Hub id.
+        role (`str`):
+            What it was used as.
+        revision (`str`, *optional*):
+            Of a Hub id, as it was asked for: a branch, tag or commit. A folder has none.
+    """
+    if Path(name_or_path).is_dir():
+        card = read_local_card(Path(name_or_path))
+        stage = read_stage_record(name_or_path).stage if has_stage_record(name_or_path) else None
+        return _parent(name_or_path, role, card, weights_sha256=hash_weights(name_or_path), stage=stage)
+    snapshot = find_snapshot(name_or_path, revision)
+    if snapshot is None:
+        return _parent(name_or_path, role, read_card(name_or_path, revision), revision=revision)
+    card = read_card(name_or_path, snapshot.name)
+    weights = hash_snapshot_weights(snapshot)
+    return _parent(name_or_path, role, card, revision=snapshot.name, weights_sha256=weights)
+
+
+def hash_model(name_or_path: str, revision: str | None = None) -> str | None:
+    """Hash of the weights of a folder or, where the cache has them, of a Hub id."""
+    if Path(name_or_path).is_dir():
+        return hash_weights(name_or_path)
+    snapshot = find_snapshot(name_or_path, revision)
+    return hash_snapshot_weights(snapshot) if snapshot else None
+
+
+def _parent(name_or_path: str, role: str, card: CardFacts, **fields: Any) -> Parent:
+    return Parent(name_or_path=name_or_path, role=role, license=card.license, languages=list(card.languages), **fields)
+
+
+def describe_artefacts(folder: str | Path) -> list[Artefact]:
+    """Every file directly in a stage's folder, but for the record and the trainer's checkpoints."""
+    found = []
+    for path in sorted(Path(folder).glob("*")):
+        if path.is_file() and path.name not in {RECORD_NAME, *MADE_FROM_RECORDS} and not path.name.startswith("."):
+            found.append(Artefact(path=path.name, size=path.stat().st_size, sha256=hash_file(path)))
+    return found
+
+
+def describe_data_files(folder: str | Path) -> list[Artefact]:
+    """Every file of rows in the folders below a stage's, where a stage that makes several data sets puts them."""
+    folder = Path(folder)
+    found = []
+    for path in sorted(folder.glob("*/**/*")):
+        inside = path.relative_to(folder)
+        if path.suffix in DATA_SUFFIXES and path.is_file() and not any(part.startswith(".") for part in inside.parts):
+            found.append(Artefact(path=inside.as_posix(), size=path.stat().st_size, sha256=hash_file(path)))
+    return found
+
+
+def collect_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide a result."""
+    versions = {"python": platform.python_version()}
+    for name in RECORDED_PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def collect_hardware() -> dict[str, Any]:
+    """Processor, core count and, where torch sees one, the accelerator."""
+    import torch
+
+    hardware: dict[str, Any] = {"machine": platform.machine(), "cpu_count": os.cpu_count()}
+    if torch.cuda.is_available():
+        hardware["accelerator"] = torch.cuda.get_device_name(0)
+        hardware["accelerators"] = torch.cuda.device_count()
+    return hardware

@@ -1,0 +1,98 @@
+"""Reading and writing `stage.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from trl_r1.errors import RecordError
+from trl_r1.stage_record.consistency import find_contradictions
+from trl_r1.stage_record.hashing import plain_json
+from trl_r1.stage_record.schema import RECORD_NAME, SCHEMA_VERSION, StageRecord
+from trl_r1.stage_record.typed_reading import parse_json, read_typed
+
+
+SHOWN_PROBLEMS = 5  # in one message
+
+
+def write_stage_record(folder: str | Path, record: StageRecord) -> Path:
+    """Write `stage.json` into `folder`, atomically and durably. Returns its path."""
+    path = Path(folder) / RECORD_NAME
+    write_json(path, plain_json(dataclasses.asdict(record)))
+    return path
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON so that a reader sees the old file or the whole new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with partial.open("w", encoding="utf-8") as stream:
+        json.dump(content, stream, indent=2, ensure_ascii=False, default=str)
+        stream.write("\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)
+
+
+def has_stage_record(folder: str | Path) -> bool:
+    """Whether `folder` holds a finished stage."""
+    return (Path(folder) / RECORD_NAME).is_file()
+
+
+def read_stage_record(folder: str | Path) -> StageRecord:
+    """
+    Read the record of a finished stage.
+
+    A record written before a field was added to the schema lacks it, and is read with the field's default.
+
+    Raises:
+        [`RecordError`]: when it is missing, no valid JSON or of another schema version, when a field is missing,
+            unknown or of another type, or when it contradicts itself: counts that do not add up, a value outside its
+            interval, a configuration with another hash.
+    """
+    path = Path(folder) / RECORD_NAME
+    content = read_json_record(path, missing="no such record; the stage has not finished, run it first")
+    version = content.get("schema_version") if isinstance(content, dict) else content
+    if version != SCHEMA_VERSION or isinstance(version, bool):
+        raise RecordError(f"{path}: schema_version is {str(version)[:80]}, this trl_r1 reads {SCHEMA_VERSION}")
+    return read_record_content(content, path)
+
+
+def read_json_record(path: Path, missing: str = "no such file") -> Any:
+    """
+    The JSON of a record's file.
+
+    Raises:
+        [`RecordError`]: when it cannot be read.
+    """
+    try:
+        return parse_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RecordError(f"{path}: {missing}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path}: cannot be read ({error}); bring the file back or run the stage again") from error
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}; delete the folder and run the stage again") from error
+
+
+def read_record_content(content: Any, path: str | Path) -> StageRecord:
+    """
+    The record that parsed JSON holds.
+
+    Raises:
+        [`RecordError`]: as [`read_stage_record`]; messages begin with `path`.
+    """
+    try:
+        record = read_typed(StageRecord, content)
+    except RecordError as error:
+        raise RecordError(f"{path}: damaged record: {error}; run the stage again") from error
+    problems = list(find_contradictions(record))
+    if problems:
+        shown = problems[:SHOWN_PROBLEMS]
+        more = [f"and {len(problems) - len(shown)} more"] if len(problems) > len(shown) else []
+        lines = "\n".join(f"{path}: {problem}" for problem in [*shown, *more])
+        raise RecordError(f"{lines}\nthe record contradicts itself; bring it back from a copy or run the stage again")
+    return record
