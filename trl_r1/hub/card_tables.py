@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from trl_r1.hub.card_markdown import inline_code, plain
 from trl_r1.hub.lineage import Lineage, LineageNode
 from trl_r1.run_records import Evaluation
 from trl_r1.stage_record import Measurement, StageRecord
@@ -21,13 +22,12 @@ GROUPED_METRICS = ("accuracy", "chain_tokens")
 
 def cell(value: Any) -> str:
     """A value as the text of one Markdown table cell."""
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    return plain(f"{value:.4g}" if isinstance(value, float) else value)
 
 
 def code(value: Any) -> str:
-    """A value as inline code."""
-    return f"`{cell(value).replace('`', ' ')}`"
+    """A value as inline code in a table cell."""
+    return inline_code(value).replace("|", "\\|")
 
 
 def lineage_lines(lineage: Lineage) -> Iterator[str]:
