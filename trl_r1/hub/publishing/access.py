@@ -1,0 +1,213 @@
+"""Whether a token may publish to a place on the Hub: asked before training, not at its end."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from trl_r1.errors import PublishError
+from trl_r1.hub.publishing.patience import Patience, no_endless_waits
+from trl_r1.hub.publishing.target import HubTarget
+from trl_r1.redaction import remember_secret
+
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+REPO_TYPES = ("model", "dataset", "space")
+WRITING_ROLES = ("write", "admin")  # of tokens and of members of an organisation
+LATER = "leave push_to_hub out, and run `trl-r1 publish FOLDER` once it is there"
+TOKEN_PAGE = "https://huggingface.co/settings/tokens"
+CHECK_PATIENCE = 60.0  # seconds: somebody waits for training to begin
+
+logger = logging.getLogger(__name__)
+
+
+def check_target(target: HubTarget, *, patience: float = CHECK_PATIENCE) -> HubTarget:
+    """
+    Ask the Hub whether `target` may be written to. Run it before training.
+
+    Nothing is made there, but for a private repository where the token's rights cannot be read from the token.
+
+    Args:
+        target ([`HubTarget`]):
+            Where to publish.
+        patience (`float`, *optional*, defaults to 60):
+            Seconds to go on asking a Hub that fails to answer.
+
+    Returns:
+        [`HubTarget`]: with its full `repo_id`, and with the token that was found.
+
+    Raises:
+        [`PublishError`]: when a name is not valid, the Hub cannot be reached, or the token may not write there.
+    """
+    from huggingface_hub import HfApi
+
+    check_names(target)
+    token = find_token(target)
+    api = HfApi(token=token)
+    trying = Patience(patience)
+    with no_endless_waits():
+        who = trying.attempt(f"asking {api.endpoint} whose the token is", api.whoami)
+        target = dataclasses.replace(target, repo_id=_full_name(target.repo_id, who), token=token)
+        certain = _may_write(target, who)
+        if _find(api, target, trying) is not None:
+            trying.attempt(
+                f"asking whether {target.repo_id!r} may be written to",
+                lambda: api.auth_check(target.repo_id, repo_type=target.repo_type, write=True),
+            )
+        elif not certain:
+            _make(api, target, trying)
+    return target
+
+
+def check_names(target: HubTarget) -> None:
+    """
+    Check what can be known of a target without the Hub: the form of its names.
+
+    Raises:
+        [`PublishError`]: naming field, value and rule.
+    """
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+    if target.repo_type not in REPO_TYPES:
+        raise PublishError(f"repo_type: {target.repo_type!r} is none of {', '.join(REPO_TYPES)}")
+    if not target.repo_id:
+        raise PublishError("repo_id: missing; give one such as 'me/my-r1' (hub_model_id in a recipe)")
+    try:
+        validate_repo_id(target.repo_id)
+    except HFValidationError as error:
+        raise PublishError(f"repo_id: {target.repo_id!r} is no name on the Hub ({error})") from error
+    _check_ref("revision", target.revision)
+    if target.tag is not None:
+        _check_ref("tag", target.tag)
+
+
+def find_token(target: HubTarget) -> str:
+    """
+    The target's token, or the one that `huggingface_hub` finds. Never shown.
+
+    Raises:
+        [`PublishError`]: when the Hub is switched off here, or there is no token.
+    """
+    from huggingface_hub import constants, get_token
+
+    if constants.is_offline_mode():
+        raise PublishError(f"HF_HUB_OFFLINE: is set, so the Hub cannot be asked; unset it, or {LATER}")
+    token = (target.token or get_token() or "").strip()
+    if not token:
+        raise PublishError(
+            f"token: none found; set HF_TOKEN to one with write permission ({TOKEN_PAGE}), or run `hf auth login`, "
+            f"or {LATER}"
+        )
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise PublishError(f"token: has letters that no token has; copy it again from {TOKEN_PAGE}")
+    remember_secret(token)
+    return token
+
+
+def ensure_repository(api: HfApi, target: HubTarget, trying: Patience) -> None:
+    """Make the repository unless it exists. One that is public stays so, with a warning if it was to be private."""
+    found = _find(api, target, trying)
+    if found is None:
+        _make(api, target, trying)
+    elif target.private and found.private is False:
+        logger.warning("%s exists and is public, so what is sent there is too", target.repo_id)
+
+
+def _check_ref(field: str, name: str) -> None:
+    """Git's rules for names of branches and tags (git-check-ref-format), and two of the Hub's."""
+    parts = name.split("/")
+    wrong = (
+        not name
+        or name == "@"
+        or re.search(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{", name)
+        or name.startswith("-")
+        or name.endswith(".")
+        or any(not part or part.startswith(".") or part.endswith(".lock") for part in parts)
+    )
+    if wrong:
+        raise PublishError(f"{field}: {name!r} is no name for a branch or tag of git; use one such as 'r1_zero'")
+    if re.fullmatch(r"[0-9a-f]{40}", name) or name.startswith("refs/"):
+        raise PublishError(f"{field}: {name!r} would be taken for a commit or reference; use one such as 'r1_zero'")
+
+
+def _full_name(repo_id: str, who: Mapping[str, Any]) -> str:
+    return repo_id if "/" in repo_id else f"{who.get('name')}/{repo_id}"
+
+
+def _may_write(target: HubTarget, who: Mapping[str, Any]) -> bool:
+    """Whether the token's rights say so for certain; raises when they say no."""
+    namespace = target.repo_id.split("/")[0]
+    user = str(who.get("name"))
+    organisations = {str(item.get("name")): item for item in who.get("orgs") or []}
+    token = (who.get("auth") or {}).get("accessToken") or {}
+    role = token.get("role")
+    if role == "read":
+        raise PublishError(f"token: its role is 'read'; make one with write permission at {TOKEN_PAGE}")
+    own = namespace.lower() == user.lower()  # the Hub ignores case here
+    member = next((item for name, item in organisations.items() if name.lower() == namespace.lower()), None)
+    if role == "fineGrained" and (scopes := (token.get("fineGrained") or {}).get("scoped")) is not None:
+        return _scoped(target, namespace, scopes)
+    if not own and member is None:
+        _wrong_namespace(target, namespace, user, organisations)
+    if not own and member is not None:
+        if member.get("roleInOrg") == "read":
+            raise PublishError(
+                f"repo_id: {target.repo_id!r} is of {namespace!r}, where {user!r} may only read; ask an admin of it "
+                f"for the role 'write', or use '{user}/{target.repo_id.split('/')[1]}'"
+            )
+        return role in WRITING_ROLES and member.get("roleInOrg") in WRITING_ROLES
+    return role in WRITING_ROLES
+
+
+def _scoped(target: HubTarget, namespace: str, scopes: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a fine-grained token writes to the namespace, or to the repository itself."""
+    for scope in scopes:
+        name = str((scope.get("entity") or {}).get("name", "")).lower()
+        writes = {"repo.write", "repo.content.write"} & set(scope.get("permissions") or [])
+        if writes and name in {namespace.lower(), target.repo_id.lower()}:
+            return True
+    raise PublishError(
+        f"token: its permissions do not include writing to repositories of {namespace!r} (repo.write), and repo_id is "
+        f"{target.repo_id!r}; add them at {TOKEN_PAGE}"
+    )
+
+
+def _wrong_namespace(target: HubTarget, namespace: str, user: str, organisations: Mapping[str, Any]) -> NoReturn:
+    may = ", ".join([repr(user), *(repr(name) for name in organisations)])
+    raise PublishError(
+        f"repo_id: {target.repo_id!r} is of {namespace!r}, and the token is of {user!r}, who may write to {may}; "
+        f"use '{user}/{target.repo_id.split('/')[1]}', or ask {namespace!r} to let you in"
+    )
+
+
+def _find(api: HfApi, target: HubTarget, trying: Patience) -> Any:
+    """What the Hub says of the repository; `None` when there is none that the token may see."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    def ask() -> Any:
+        try:
+            return api.repo_info(target.repo_id, repo_type=target.repo_type)
+        except GatedRepoError:
+            raise
+        except RepositoryNotFoundError:
+            return None
+
+    return trying.attempt(f"looking for {target.repo_type} {target.repo_id!r}", ask)
+
+
+def _make(api: HfApi, target: HubTarget, trying: Patience) -> None:
+    trying.attempt(
+        f"making {target.repo_type} {target.repo_id!r}",
+        lambda: api.create_repo(
+            target.repo_id,
+            repo_type=target.repo_type,
+            private=target.private,
+            exist_ok=True,
+            space_sdk="static" if target.repo_type == "space" else None,
+        ),
+    )
