@@ -8,7 +8,7 @@ A Hub on this machine for tests: real HTTP on 127.0.0.1, with what publishing an
         assert hub.files("me/model")["config.json"] == b"{}"
 
 By hand: `python tests/loopback_hub.py` starts one and prints the environment for a client. The package hf-local-hub
-3.0 is a client alone, of a server without LFS uploads, refs or validate-yaml that is not on PyPI.
+3.0 holds only a client; the server that it wants is a program that it does not ship.
 
 As on the real Hub, a new repository holds a `.gitattributes`; LFS objects live on another host (here: another port),
 behind links that need no token; a request without a token meets 401 with `RepoNotFound` where a stranger's meets 404.

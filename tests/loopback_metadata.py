@@ -1,5 +1,6 @@
 """How a loopback Hub reads the YAML block of a README: what it refuses, what it warns about."""
 
+import json
 import re
 
 import yaml
@@ -37,6 +38,31 @@ def card_metadata(repository, commit):
     except (yaml.YAMLError, UnicodeDecodeError):
         return {}
     return data if isinstance(data, dict) else {}
+
+
+def evaluation_results(repository, commit):
+    """Entries of `.eval_results/*.yaml`; a file that cannot be used is named with what is wrong."""
+    rows = []
+    for path, entry in commit.tree.items():
+        if not (path.startswith(".eval_results/") and path.endswith((".yaml", ".yml"))):
+            continue
+        try:
+            entries = yaml.safe_load(repository.read(entry).decode())
+            for data in entries:
+                problem = _result_problem(data)
+                rows.append({"filename": path, **({"error": problem} if problem else {"data": data})})
+        except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
+            rows.append({"filename": path, "error": str(error)})
+    return json.loads(json.dumps(rows, default=str))  # dates become text
+
+
+def _result_problem(data):
+    dataset = data.get("dataset") if isinstance(data, dict) else None
+    if not isinstance(dataset, dict) or not all(isinstance(dataset.get(key), str) for key in ("id", "task_id")):
+        return "dataset.id and dataset.task_id must be text"
+    if isinstance(data.get("value"), bool) or not isinstance(data.get("value"), int | float):
+        return "value must be a number"
+    return None
 
 
 def check_card(content):

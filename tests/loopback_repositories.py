@@ -2,7 +2,7 @@
 
 import re
 
-from loopback_metadata import card_metadata
+from loopback_metadata import card_metadata, evaluation_results
 from loopback_server import Response
 from loopback_storage import MAIN, HubError
 
@@ -88,6 +88,8 @@ def information(hub, request, kind, repo_id, revision=""):
     if repository.repo_type == "space":
         data["sdk"] = repository.sdk
     expand = request.queries("expand")
+    if "evalResults" in expand:
+        data["evalResults"] = evaluation_results(repository, commit)
     return Response({key: value for key, value in data.items() if not expand or key in ("_id", "id", *expand)})
 
 
