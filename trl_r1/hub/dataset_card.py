@@ -1,0 +1,310 @@
+"""The card of a data set that a stage made: counted from its rows, and read from its record and its ancestors'."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from trl_r1.errors import RecordError
+from trl_r1.hub import card_tables, dataset_tables
+from trl_r1.hub.card_text import seal
+from trl_r1.hub.dataset_counts import SamplingCounts, filter_lines, read_counts
+from trl_r1.hub.dataset_files import DataFile, find_data_files, hub_configs, read_rows
+from trl_r1.hub.dataset_rows import RowSummary, example_text, fence
+from trl_r1.hub.lineage import Lineage
+from trl_r1.hub.usage import cite
+from trl_r1.run_records import RunRecords
+from trl_r1.stage_record import DATA_SUFFIXES, StageRecord, read_stage_record, weight_files
+
+
+if TYPE_CHECKING:
+    from huggingface_hub import DatasetCardData
+
+CARD_NAME: Final = "README.md"
+PUBLISHED_NAME: Final = "published.json"  # what publishing leaves in a folder
+SAMPLED, MADE = "rejection_sample", "script"
+SUMMARIES: Final = {
+    SAMPLED: "Responses sampled from a teacher and kept when they passed every filter below, made with trl_r1, which "
+    "follows DeepSeek-R1.",
+    MADE: "Data written by a Python file of a trl_r1 pipeline.",
+}
+SIZES: Final = (
+    *((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M")),
+    *((10**8, "10M<n<100M"), (10**9, "100M<n<1B"), (10**10, "1B<n<10B"), (10**11, "10B<n<100B")),
+    *((10**12, "100B<n<1T"), (float("inf"), "n>1T")),
+)
+TEXT_COLUMNS: Final = frozenset({"messages", "prompt", "completion", "problem", "question", "response", "chosen"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Data:
+    """A data stage's folder, read and checked."""
+
+    folder: Path
+    record: StageRecord
+    lineage: Lineage
+    files: list[DataFile]
+    splits: dict[tuple[str, str], RowSummary]  # by configuration and split
+    total: RowSummary
+    first: str  # the configuration to look at first
+    counts: SamplingCounts | None
+    repo_id: str  # on the Hub, or the folder
+
+
+def create_dataset_card(
+    folder: str | Path,
+    *,
+    license: str | None = None,
+    pipeline: Mapping[str, Any] | None = None,
+    verify_weights: bool = True,
+    repo_id: str | None = None,
+) -> str:
+    """
+    Write the card (`README.md`) of a data set: of a rejection sampling, or of a Python file that wrote rows.
+
+    The text depends on the records and the rows alone: the same give the same card.
+
+    Args:
+        folder (`str` or `Path`):
+            Folder of the stage, with its `stage.json`.
+        license (`str`, *optional*):
+            Licence of the data as the Hub spells it, such as `"apache-2.0"`. By default the record's `hub_license`;
+            without one the card names none: it is the owner's to choose.
+        pipeline (`Mapping[str, Any]`, *optional*):
+            `pipeline.json` of the run the stage belongs to, for the command that makes it with all its ancestors.
+        verify_weights (`bool`, *optional*, defaults to `True`):
+            Whether to check that every ancestor still holds the weights its child was made from.
+        repo_id (`str`, *optional*):
+            Where it will be on the Hub, for the lines that load it. By default what the record or an earlier
+            publication says, or else the folder.
+
+    Returns:
+        `str`: the card.
+
+    Raises:
+        [`RecordError`]: when a record is missing, damaged or contradicted, when the rows are not those it has the
+            hashes of, or when the counts do not add up.
+    """
+    import jinja2
+
+    data = _read(Path(folder), verify_weights, repo_id)
+    source = (files("trl_r1") / "templates" / "dataset_card.md").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    )
+    license = license or data.record.config.get("hub_license")
+    text = environment.from_string(source).render(
+        card_data=_metadata(data, license).to_yaml().strip(),
+        **_introduction(data),
+        **_origin(data),
+        **_contents(data),
+        limits=list(dataset_tables.limit_lines(data.record, data.counts, license)),
+        **_reproduction(data.record, pipeline or {}),
+    )
+    text = seal(text.encode("utf-8", "backslashreplace").decode("utf-8"))  # half a surrogate pair is in no file
+    partial = data.folder / f".{CARD_NAME}.partial"
+    partial.write_text(text, encoding="utf-8", newline="\n")
+    partial.replace(data.folder / CARD_NAME)
+    return text
+
+
+def create_dataset_cards(pipeline_folder: str | Path) -> list[Path]:
+    """
+    Write the card of every data set of a pipeline.
+
+    Args:
+        pipeline_folder (`str` or `Path`):
+            Folder that holds the stages' folders, and `pipeline.json` with the licence if one was named.
+
+    Returns:
+        `list[Path]`: the cards.
+
+    Raises:
+        [`RecordError`]: as [`create_dataset_card`].
+    """
+    records = RunRecords.read(pipeline_folder)
+    stages = [stage for stage in records.stages.values() if is_data_stage(stage.folder, stage.record)]
+    for stage in stages:
+        create_dataset_card(stage.folder, license=records.content.get("license"), pipeline=records.content)
+    return [stage.folder / CARD_NAME for stage in stages]
+
+
+def is_data_stage(folder: str | Path, record: StageRecord) -> bool:
+    """Whether a stage left a data set: a rejection sampling, or a Python file that wrote rows and no weights."""
+    if record.kind != MADE:
+        return record.kind == SAMPLED
+    written = any(item.path.endswith(DATA_SUFFIXES) for item in record.artefacts)
+    return written and not any(weight_files(folder))
+
+
+def _read(folder: Path, verify_weights: bool, repo_id: str | None) -> _Data:
+    record = read_stage_record(folder)
+    if record.kind not in SUMMARIES or any(weight_files(folder)):
+        raise RecordError(f"{folder}: a {record.kind} stage that leaves no data set; a card of data is for rows")
+    found = find_data_files(folder, record)
+    lineage = Lineage.from_folder(folder, verify_weights=verify_weights)
+    splits: dict[tuple[str, str], RowSummary] = {}
+    total = RowSummary()
+    for item in found:
+        summary = RowSummary.of(read_rows(folder / item.path))
+        splits.setdefault((item.config, item.split), RowSummary()).merge(summary)
+        total.merge(summary)
+    if not total.rows:
+        raise RecordError(f"{folder}: its files hold no row; run the stage again")
+    return _Data(
+        folder=folder,
+        record=record,
+        lineage=lineage,
+        files=found,
+        splits=splits,
+        total=total,
+        first=_first_config(splits),
+        counts=read_counts(folder, record, total) if record.kind == SAMPLED else None,
+        repo_id=repo_id or _repo_id(folder, record) or str(record.config.get("output_dir") or folder),
+    )
+
+
+def _first_config(splits: Mapping[tuple[str, str], RowSummary]) -> str:
+    """The configuration to look at first: the one with most splits, and of those the one with most rows."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for (config, _), summary in splits.items():
+        number, rows = sizes.get(config, (0, 0))
+        sizes[config] = (number + 1, rows + summary.rows)
+    return max(sizes, key=lambda config: sizes[config])
+
+
+def _repo_id(folder: Path, record: StageRecord) -> str | None:
+    """The data set's name on the Hub, if its record or an earlier publication says one."""
+    named = record.config.get("hub_dataset_id")
+    if named and "/" in str(named):
+        return str(named)
+    return published_id(folder, "dataset")
+
+
+def published_id(folder: Path, repo_type: str) -> str | None:
+    """Where a folder was published as `repo_type`, if it was."""
+    try:
+        published = json.loads((folder / PUBLISHED_NAME).read_text(encoding="utf-8"))
+        return str(published["repo_id"]) if published.get("repo_type", "model") == repo_type else None
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, AttributeError) as error:
+        raise RecordError(f"{folder}/{PUBLISHED_NAME}: damaged ({error!r}); delete it and publish again") from error
+
+
+def _metadata(data: _Data, license: str | None) -> DatasetCardData:
+    """What the Hub reads: the card's YAML header."""
+    from huggingface_hub import DatasetCardData
+
+    tags = ["trl_r1"]
+    if data.total.lengths.rows:
+        tags.append("reasoning-data")
+    if data.record.kind == SAMPLED:
+        tags += ["rejection-sampling", "synthetic"]
+    languages = data.total.languages() or list(
+        dict.fromkeys(language for source in data.record.data for language in source.languages)
+    )
+    return DatasetCardData(
+        pretty_name=data.record.stage,
+        license=license,
+        language=languages or None,
+        task_categories=["text-generation"] if TEXT_COLUMNS & data.total.columns.keys() else None,
+        tags=tags,
+        size_categories=[next(name for limit, name in SIZES if data.total.rows < limit)],
+        source_datasets=_source_datasets(data) or None,
+        configs=hub_configs(data.files, data.first),
+    )
+
+
+def _source_datasets(data: _Data) -> list[str]:
+    """Data sets of the Hub that its questions come from, those published from this run among them."""
+    found = []
+    for source in data.record.data:
+        name = source.source
+        if name.count("/") == 1 and not name.startswith((".", "/", "~")) and not Path(name).exists():
+            found.append(name)
+    for role, node in data.lineage.parents(data.lineage.root):
+        if role == "data" and node.folder and (published := published_id(node.folder, "dataset")):
+            found.append(published)
+    return list(dict.fromkeys(found))
+
+
+def _introduction(data: _Data) -> dict[str, Any]:
+    """Name, summary, first facts and how to read it."""
+    configs = list(dict.fromkeys(item.config for item in data.files))
+    several = len(configs) > 1
+    lines = [
+        dataset_tables.loading_line(data.repo_id, config if several else None, split)
+        for config, split in data.splits
+        if config == data.first
+    ]
+    return {
+        "name": card_tables.cell(data.record.stage),
+        "summary": SUMMARIES[data.record.kind],
+        "facts": list(dataset_tables.fact_lines(data.total, len(configs), data.counts)),
+        "loading": lines,
+    }
+
+
+def _origin(data: _Data) -> dict[str, Any]:
+    """How it was made, and from what."""
+    record, counts = data.record, data.counts
+    sampled = record.kind == SAMPLED
+    return {
+        "making": list(dataset_tables.sampling_lines(record) if sampled else dataset_tables.script_lines(record)),
+        "counts": dataset_tables.count_rows(counts) if counts else [],
+        "filters": [card_tables.cell(line) for line in filter_lines(record)] if sampled else [],
+        "dropped": dataset_tables.dropped_rows(counts) if counts else [],
+        "lineage": list(card_tables.lineage_lines(data.lineage)),
+        "mermaid": data.lineage.to_mermaid() if data.lineage.edges else "",
+        "data": [
+            row | {"license": card_tables.cell(source.license or "not recorded")}
+            for row, source in zip(card_tables.data_rows(record), record.data, strict=True)
+        ],
+    }
+
+
+def _contents(data: _Data) -> dict[str, Any]:
+    """What the rows are."""
+    several = len({item.config for item in data.files}) > 1
+    groups = dataset_tables.listed_groups if several else dataset_tables.group_rows
+    whole = data.splits[next(key for key in data.splits if key[0] == data.first)]
+    example, cut = example_text(whole.example or {})
+    title = "One row" + (f" of `{data.first}`" if several else "")
+    return {
+        "lengths": data.total.lengths.rows > 0,
+        "several": several,
+        "splits": dataset_tables.split_rows(data.files, data.splits),
+        "groups": groups(data.splits),
+        "columns": dataset_tables.column_rows(data.splits),
+        "example_title": f"{title}, {cut} letters of its middle left out:" if cut else f"{title}, whole:",
+        "example": example,
+        "example_fence": fence(example),
+        "contamination": dataset_tables.contamination_rows(data.record),
+    }
+
+
+def _reproduction(record: StageRecord, pipeline: Mapping[str, Any]) -> dict[str, Any]:
+    """How to make it again, and whom to cite."""
+    import yaml
+
+    config = yaml.safe_dump(record.config, sort_keys=True, allow_unicode=True, width=100).strip()
+    command, whole = shlex.join(record.command), ""
+    if pipeline.get("pipeline"):
+        seed = [] if pipeline.get("seed") is None else ["--seed", str(pipeline["seed"])]
+        whole = shlex.join(["trl-r1", "run", str(pipeline["pipeline"]), *seed, "--only", record.stage])
+    return {
+        "command": command,
+        "pipeline_command": whole,
+        "command_fence": fence(command + whole),
+        "reproduction": list(dataset_tables.reproduction_lines(record)),
+        "config": config if record.config else "",
+        "config_fence": fence(config),
+        "notes": [card_tables.cell(note) for note in record.notes],
+        "citation": cite(record) if record.kind == SAMPLED else "",
+    }
