@@ -25,6 +25,7 @@ COMMANDS = {
     "validate": "check recipes and pipelines whole, and show how they differ from the paper and from TRL",
     "score": "score completions offline and say why; with --bench, attack the rewards",
     "report": "rebuild report.html and print the table of a pipeline's folder",
+    "publish": "publish a finished stage or a whole pipeline on the Hub, or show what would be sent",
 }
 
 
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logging()
     try:
         if verb in COMMANDS:
-            return int({"run": _run, "validate": _validate, "score": _score, "report": _report}[verb](rest))
+            return int(_COMMANDS[verb](rest))
         raise R1Error(_unknown(verb))
     except R1Error as error:
         report_error(error)
@@ -114,6 +115,15 @@ def _report(arguments: Sequence[str]) -> int:
 
     Console().print(f"report: {os.fspath(report)}", highlight=False)
     return 0
+
+
+def _publish(arguments: Sequence[str]) -> int:
+    from trl_r1.scripts.publish import main as publish
+
+    return publish(arguments)
+
+
+_COMMANDS = {"run": _run, "validate": _validate, "score": _score, "report": _report, "publish": _publish}
 
 
 if __name__ == "__main__":

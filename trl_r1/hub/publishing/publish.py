@@ -24,7 +24,7 @@ from trl_r1.hub.publishing.files import (
 )
 from trl_r1.hub.publishing.patience import DEFAULT_PATIENCE, Patience, explain, no_endless_waits
 from trl_r1.hub.publishing.read_back import read_back
-from trl_r1.hub.publishing.target import MAIN, HubTarget, PublishedFile, PublishResult
+from trl_r1.hub.publishing.target import HubTarget, PublishedFile, PublishResult
 from trl_r1.hub.publishing.transfer import Transfer, show_size, taken
 from trl_r1.stage_record import StageRecord, write_json
 
@@ -119,7 +119,7 @@ def publish_or_explain(
 def publish_command(folder: str | Path, target: HubTarget) -> str:
     """The command line that publishes a folder to a target; the token is not on it."""
     words = ["trl-r1", "publish", str(folder), "--repo_id", target.repo_id, "--repo_type", target.repo_type]
-    words += ["--revision", target.revision] if target.revision != MAIN else []
+    words += ["--revision", target.revision]
     words += ["--tag", target.tag] if target.tag else []
     words += [] if target.private else ["--public"]
     return shlex.join(words)
