@@ -36,6 +36,7 @@ def create_model_card(
     license: str | None = None,
     pipeline: Mapping[str, Any] | None = None,
     verify_weights: bool = True,
+    repo_id: str | None = None,
 ) -> str:
     """
     Write the card (`README.md`) of a checkpoint.
@@ -54,6 +55,8 @@ def create_model_card(
             `pipeline.json` of the run the stage belongs to, for the command that makes it with all its ancestors.
         verify_weights (`bool`, *optional*, defaults to `True`):
             Whether to check that every ancestor still holds the weights its child was made from.
+        repo_id (`str`, *optional*):
+            Where it will be on the Hub, for the lines that load it. By default what the record says.
 
     Returns:
         `str`: the card.
@@ -84,7 +87,7 @@ def create_model_card(
         rewards=card_tables.reward_rows(record),
         training=card_tables.training_rows(record),
         usage=usage_kind(record),
-        path=record.config.get("hub_model_id") or record.config.get("output_dir") or record.stage,
+        path=repo_id or record.config.get("hub_model_id") or record.config.get("output_dir") or record.stage,
         template=record.config.get("prompt_template"),
         command=shlex.join(record.command),
         pipeline_command=_pipeline_command(record, pipeline or {}),
