@@ -78,7 +78,7 @@ def test_sampling_takes_a_data_set_id(write):
     assert validate_recipe(write(good + "hub_model_id: lab/x\n"), "rejection_sample")
 
 
-@pytest.mark.parametrize("name", ["main", "v1.0", "feature/x", "refs/pr/1", "r1-zero_2", "größe"])
+@pytest.mark.parametrize("name", ["main", "v1.0", "feature/x", "r1-zero_2", "größe"])
 def test_git_refs(name):
     assert is_git_ref(name)
 
@@ -87,7 +87,7 @@ def test_git_refs(name):
     "name",
     [
         *("", "@", "a b", "a..b", "/a", "a/", "-a", "a.lock", "a.lock/b", ".a", "a/.b", "a//b", "a~1", "a^", "a:b"),
-        *("a?", "a*", "a[", "a\\b", "a@{1}", "a.", "a\n"),
+        *("a?", "a*", "a[", "a\\b", "a@{1}", "a.", "a\n", "refs/pr/1", "0123456789" * 4),
     ],
 )
 def test_names_that_git_refuses(name):

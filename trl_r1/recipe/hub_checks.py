@@ -18,6 +18,7 @@ HUB_FIELDS: Final = (
     *("hub_strategy", "hub_always_push"),
 )
 _NOT_IN_A_REF: Final = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[/-]|[/.]$|(^|/)\.|\.lock(/|$)")
+_TAKEN_FOR_ANOTHER: Final = re.compile(r"refs/|[0-9a-f]{40}$")
 _LICENSE: Final = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
 
@@ -59,7 +60,7 @@ def hub_problems(values: Mapping[str, Any], given: Collection[str]) -> Iterator[
 def _id_problems(name: str, values: Mapping[str, Any]) -> Iterator[str]:
     """A repository name that the Hub would refuse, given or taken from the output folder."""
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils._validators import validate_repo_id
+    from huggingface_hub.utils import validate_repo_id
 
     given, folder = values[name], Path(str(values.get("output_dir") or "output")).name
     try:
@@ -73,8 +74,8 @@ def _id_problems(name: str, values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def is_git_ref(name: str) -> bool:
-    """Whether git takes a name for a branch or a tag, by the rules of `git check-ref-format`."""
-    return bool(name) and name != "@" and not _NOT_IN_A_REF.search(name)
+    """Whether a name may be a branch's or a tag's: by git's rules (`git check-ref-format`), and no commit's."""
+    return bool(name) and name != "@" and not _NOT_IN_A_REF.search(name) and not _TAKEN_FOR_ANOTHER.match(name)
 
 
 def secret_problems(values: Mapping[str, Any]) -> Iterator[str]:

@@ -6,13 +6,16 @@ import logging
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from trl_r1.errors import R1Error
+from trl_r1.redaction import HidingFormatter, hide_secrets, redact_argv
 from trl_r1.stage_record import (
     DataSource,
     Measurement,
@@ -47,8 +50,10 @@ def run_script(verb: str, main: Callable[[Recipe], None], argv: Sequence[str] | 
     from trl_r1.recipe import load_recipe
 
     configure_logging()
+    words = list(sys.argv[1:] if argv is None else argv)
+    sys.argv[1:] = redact_argv(sys.argv[1:])  # trackers take down the command line
     try:
-        main(load_recipe(verb, list(sys.argv[1:] if argv is None else argv)))
+        main(load_recipe(verb, words))
     except R1Error as error:
         if is_main_process():  # every process finds the same; one tells it
             report_error(error)
@@ -65,10 +70,18 @@ def is_main_process() -> bool:
 
 
 def configure_logging() -> None:
-    """Readable log lines on standard error; only the main process speaks below warnings."""
+    """Readable log lines and tracebacks, without secrets; only the main process speaks below warnings."""
     level = logging.INFO if is_main_process() else logging.WARNING
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(HidingFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("trl_r1").setLevel(level)
+    sys.excepthook = _report_fault
+
+
+def _report_fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Show a traceback, whose messages may quote what they were given."""
+    sys.stderr.write(hide_secrets("".join(traceback.format_exception(kind, error, trace))))
 
 
 def report_error(error: R1Error) -> None:
@@ -76,7 +89,7 @@ def report_error(error: R1Error) -> None:
     from rich.console import Console
 
     console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
-    for line in str(error).splitlines():
+    for line in hide_secrets(str(error)).splitlines():
         console.print("error: " + line, style="red", markup=False)
 
 

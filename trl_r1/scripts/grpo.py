@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from trl_r1.scripts.common import StageRecorder, run_script
+from trl_r1.scripts.publishing import publishing
 from trl_r1.stage_record import RewardUse, describe_parent
 
 
@@ -67,7 +68,7 @@ def train(recipe: Recipe) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point. Returns the exit code."""
-    return run_script("grpo", train, argv)
+    return run_script("grpo", publishing(train), argv)
 
 
 if __name__ == "__main__":

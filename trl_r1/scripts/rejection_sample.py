@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from trl_r1.errors import R1Error, RecipeError
 from trl_r1.scripts.common import StageRecorder, run_script
+from trl_r1.scripts.publishing import publishing
 from trl_r1.stage_record import Measurement, describe_parent
 
 
@@ -90,7 +91,7 @@ def count_metrics(result: RejectionResult) -> dict[str, Measurement]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point. Returns the exit code."""
-    return run_script("rejection_sample", sample, argv)
+    return run_script("rejection_sample", publishing(sample), argv)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from trl_r1.scripts.common import StageRecorder, run_script
+from trl_r1.scripts.publishing import publishing
 
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def train(recipe: Recipe) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point. Returns the exit code."""
-    return run_script("reward_model", train, argv)
+    return run_script("reward_model", publishing(train), argv)
 
 
 if __name__ == "__main__":

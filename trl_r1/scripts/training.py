@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trl_r1.chat_template import check_shows_question, load_template, template_hash
+from trl_r1.chat_template import check_shows_question, load_prompt_template, load_template, template_hash
 from trl_r1.errors import R1Error, TemplateError
 from trl_r1.run_records import LOSS_NOTE
 from trl_r1.scripts.common import StageRecorder, is_main_process
@@ -93,16 +93,17 @@ def trainer_arguments(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> dic
 
 
 def watching_callbacks(canary: str) -> list[TrainerCallback]:
-    """What watches a GRPO run: its signals, the alarms they raise, and the note on the loss."""
-    from trl_r1.trainer.callbacks import AlarmCallback, LossNoteCallback, RolloutSignals, get_canary
+    """What watches a GRPO run: its signals, the alarms they raise, the note on the loss, and an episode to show."""
+    from trl_r1.trainer.callbacks import AlarmCallback, EpisodeCallback, LossNoteCallback, RolloutSignals, get_canary
 
     signals = RolloutSignals(get_canary(canary))
-    return [signals, AlarmCallback(signals), LossNoteCallback()]
+    return [signals, AlarmCallback(signals), LossNoteCallback(), EpisodeCallback()]
 
 
 def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) -> None:
     """
-    Train from the last whole checkpoint if there is one, save, and write record and card, in that order.
+    Train from the last whole checkpoint if there is one; save, and write what others need to use the result; then
+    record and card, in that order.
 
     A folder that holds `stage.json` is therefore always complete.
 
@@ -118,6 +119,7 @@ def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) 
     trainer.save_model(args.output_dir)
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
+        finish_files(recipe)
         base = describe_parent(model_args.model_name_or_path, role="base", revision=local_revision(model_args))
         recorder.parents.insert(0, base)
         recorder.seeds["seed"] = args.seed
@@ -125,9 +127,22 @@ def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) 
         recorder.notes += _notes(trainer)
         recipe.write_resolved(args.output_dir)
         recorder.write()
-        create_model_card(args.output_dir)
+        create_model_card(args.output_dir, license=recipe.script_args.hub_license)
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()
+
+
+def finish_files(recipe: Recipe) -> None:
+    """What lies beside the weights so that others load and use them as they were trained."""
+    from trl_r1.hub.checkpoint_files import finish_checkpoint
+
+    template = recipe.script_args.prompt_template
+    finish_checkpoint(
+        recipe.training_args.output_dir,
+        kind=recipe.verb,
+        prompt_template=load_prompt_template(template) if template else None,
+        base_revision=local_revision(recipe.model_args),
+    )
 
 
 def _train(trainer: Trainer) -> None:
