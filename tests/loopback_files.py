@@ -105,34 +105,39 @@ def _last_change(repository, commit, path):
 
 
 def resolve_file(hub, request, kind, repo_id, revision, path):
-    """Content of a file: a regular one at once, an LFS one by way of a signed link to the storage."""
+    """Where a file's content is: an LFS one at the storage, behind a signed link; a regular one in a cache."""
+    repository, commit, entry = _locate(hub, request, kind, repo_id, revision, path)
+    size_and_name = {"X-Linked-Size": str(entry.size), "X-Linked-ETag": f'"{entry.sha256 or entry.oid}"'}
+    if entry.sha256:
+        key = secrets.token_hex(8)
+        hub.uploads[key] = repository
+        status, link = 302, f"{hub.storage_url}/download/{entry.sha256}?key={key}"
+    else:
+        status, link = 307, f"/api/resolve-cache/{kind or 'models'}/{repo_id}/{commit.oid}/{quote(path)}"
+    headers = {"Location": link, "X-Repo-Commit": commit.oid, "Accept-Ranges": "bytes", **size_and_name}
+    return Response(f"Redirecting to {link}".encode(), status, headers)
+
+
+def cached_file(hub, request, kind, repo_id, revision, path):
+    """Content of a regular file."""
+    repository, commit, entry = _locate(hub, request, kind, repo_id, revision, path)
+    headers = {"X-Repo-Commit": commit.oid, "Accept-Ranges": "bytes", "ETag": f'"{entry.oid}"'}
+    headers["Content-Disposition"] = f"inline; filename*=UTF-8''{quote(path.split('/')[-1])}"
+    return ranged(request, repository.read(entry), headers)
+
+
+def _locate(hub, request, kind, repo_id, revision, path):
     repository = hub.find(request, kind, repo_id, content=True)
     commit = repository.resolve(revision)
-    headers = {"X-Repo-Commit": commit.oid, "Accept-Ranges": "bytes"}
-    entry = commit.tree.get(path)
-    if entry is None:
-        raise HubError(404, "Entry not found", "EntryNotFound", headers=headers)
-    if entry.sha256 is None:
-        headers |= {"ETag": f'"{entry.oid}"', "Content-Disposition": f"inline; filename*=UTF-8''{quote(path)}"}
-        return ranged(request, repository.read(entry), headers)
-    link = f"{hub.storage_url}/download/{entry.sha256}?key={secrets.token_hex(8)}"
-    hub.uploads[link.split("key=")[1]] = repository
-    headers |= {
-        "Location": link,
-        "X-Linked-Size": str(entry.size),
-        "X-Linked-ETag": f'"{entry.sha256}"',
-        "ETag": f'"{entry.oid}"',
-    }
-    return Response(f"Found. Redirecting to {link}".encode(), 302, headers)
+    if path not in commit.tree:
+        raise HubError(404, "Entry not found", "EntryNotFound", headers={"X-Repo-Commit": commit.oid})
+    return repository, commit, commit.tree[path]
 
 
 def raw_file(hub, request, kind, repo_id, revision, path):
     """A file as git holds it: an LFS one is its pointer."""
-    repository = hub.find(request, kind, repo_id, content=True)
-    commit = repository.resolve(revision)
-    if path not in commit.tree:
-        raise HubError(404, "Entry not found", "EntryNotFound")
-    return Response(repository.blobs[commit.tree[path].oid])
+    repository, _, entry = _locate(hub, request, kind, repo_id, revision, path)
+    return Response(repository.blobs[entry.oid])
 
 
 def ranged(request, content, headers):
@@ -153,5 +158,10 @@ FILE_ROUTES = [
     route("GET", REPO + r"/tree/(?P<revision>[^/]+)(?:/(?P<path>.*))?", list_tree),
     route("POST", REPO + r"/paths-info/(?P<revision>[^/]+)", paths_info),
     route("GET", _SITE + r"/resolve/(?P<revision>[^/]+)/(?P<path>.+)", resolve_file),
+    route(
+        "GET",
+        r"/api/resolve-cache" + REPO.removeprefix("/api") + r"/(?P<revision>[0-9a-f]{40})/(?P<path>.+)",
+        cached_file,
+    ),
     route("GET", _SITE + r"/raw/(?P<revision>[^/]+)/(?P<path>.+)", raw_file),
 ]
