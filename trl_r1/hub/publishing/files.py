@@ -10,14 +10,14 @@ from pathlib import Path
 
 from trl_r1.errors import PublishError, RecordError
 from trl_r1.hub.publishing.target import PublishedFile, RepoType
-from trl_r1.stage_record import RECORD_NAME, StageRecord, has_stage_record, read_stage_record
+from trl_r1.stage_record import DATA_SUFFIXES, RECORD_NAME, StageRecord, has_stage_record, read_stage_record
 
 
 CARD_NAME = "README.md"
 PUBLISHED_NAME = "published.json"
 MODEL_KINDS = ("grpo", "sft", "reward_model")
 WEIGHTS = "*.safetensors"
-DATA = ("*.jsonl", "*.parquet")
+DATA = tuple(f"*{suffix}" for suffix in DATA_SUFFIXES)
 TEXTS = ("*.json", "*.jinja", "*.md", "*.txt", "*.yaml", "*.yml", "*.tiktoken", "*.py", "LICENSE", "NOTICE")
 BINARIES = ("*.model", "*.png", "*.svg")
 MODEL_FILES = (WEIGHTS, *TEXTS, *BINARIES)
@@ -87,7 +87,7 @@ def plan_files(folder: str | Path, *, token: str | None = None, include: Sequenc
     """
     record = read_finished(folder)
     folder = Path(folder)
-    files = [_describe(folder, path, token) for path in publishable(folder, include)]
+    files = [describe_file(folder, path, token) for path in publishable(folder, include)]
     _check_recorded(folder, record, files)
     return files
 
@@ -163,8 +163,13 @@ def _wanted(path: Path, patterns: Sequence[str]) -> bool:
     return any(fnmatch(name, pattern) for pattern in patterns) and path.is_file()
 
 
-def _describe(folder: Path, path: Path, token: str | None) -> PublishedFile:
-    """Size and hash of a file, read once; on the way, whether a token shows in it."""
+def describe_file(folder: Path, path: Path, token: str | None) -> PublishedFile:
+    """
+    Size and hash of a file, read once; on the way, whether a token shows in it.
+
+    Raises:
+        [`PublishError`]: when one does, or the file cannot be read or sent under its name.
+    """
     name = path.relative_to(folder).as_posix()
     _check_name(name)
     scanned = not any(fnmatch(path.name, pattern) for pattern in UNSCANNED)

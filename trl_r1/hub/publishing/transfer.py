@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STALE_WEIGHTS = re.compile(
     r"(merged/)?((adapter_)?model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json|adapter_config\.json)"
 )
-STALE_DATA = re.compile(r"(train|validation|test)(-\d+-of-\d+)?\.(jsonl|parquet)")
+STALE_DATA = re.compile(r"(train|validation|test)(-\d+-of-\d+)?\.(jsonl|parquet|csv)")
 
 logger = logging.getLogger(__name__)
 
