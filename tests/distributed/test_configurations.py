@@ -1,5 +1,7 @@
 """Every launch configuration is one that accelerate reads, and says how to launch it."""
 
+import re
+
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
 from launching import ROOT
@@ -7,9 +9,12 @@ from launching import ROOT
 
 FILES = sorted((ROOT / "recipes" / "accelerate_configs").glob("*.yaml"))
 KINDS = {
+    "cpu": ("NO", 1),
     "fsdp2": ("FSDP", 8),
     "multi_gpu": ("MULTI_GPU", 8),
+    "single_gpu": ("NO", 1),
     "two_cpu": ("MULTI_GPU", 2),
+    "vllm_server": ("MULTI_GPU", 4),
     "zero2": ("DEEPSPEED", 8),
     "zero3": ("DEEPSPEED", 8),
 }
@@ -25,11 +30,19 @@ def test_the_configurations_are_the_documented_ones():
 def test_accelerate_reads_it(path):
     config = load_config_from_file(str(path))
     assert (config.distributed_type, config.num_processes) == KINDS[path.stem]
-    assert config.use_cpu is False
+    assert config.use_cpu is (path.stem == "cpu")
     if path.stem.startswith("zero"):
         assert config.deepspeed_config["zero_stage"] == int(path.stem[-1])
     if path.stem == "fsdp2":
         assert config.fsdp_config["fsdp_version"] == 2
+    if config.gpu_ids is not None:
+        assert len(str(config.gpu_ids).split(",")) == config.num_processes
+
+
+def test_the_gpus_of_the_vllm_server_are_not_those_that_train():
+    path = next(path for path in FILES if path.stem == "vllm_server")
+    served = re.search(r"CUDA_VISIBLE_DEVICES=(\S+)", path.read_text(encoding="utf-8"))[1]
+    assert not set(served.split(",")) & set(str(load_config_from_file(str(path)).gpu_ids).split(","))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
