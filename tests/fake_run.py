@@ -30,6 +30,8 @@ class FakeRun:
         else:
             (place / "train.jsonl").write_text("{}\n")
         config = {"output_dir": str(place)} | (config or {})
+        if config.get("prompt_template"):  # as the scripts do
+            fields.setdefault("template", {"prompt_template": "a" * 64})
         record = StageRecord(
             stage=name,
             kind=kind,
@@ -54,10 +56,13 @@ class FakeRun:
         local = self.folder / parent
         return describe_parent(str(local), role) if local.is_dir() else Parent(name_or_path=parent, role=role)
 
+    def read(self, name):
+        """A record as it is written."""
+        return json.loads((self.folder / name / "stage.json").read_text())
+
     def edit(self, name, **changes):
         """Change fields of a record."""
-        path = self.folder / name / "stage.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+        (self.folder / name / "stage.json").write_text(json.dumps(self.read(name) | changes))
 
 
 def measured(weights_sha256, **changes):

@@ -2,60 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from trl_r1.errors import RecordError
-from trl_r1.stage_record import (
-    DataSource,
-    Parent,
-    StageRecord,
-    has_stage_record,
-    hash_weights,
-    read_stage_record,
-)
+from trl_r1.hub.lineage_file import LINEAGE_NAME, decode_lineage, encode_lineage
+from trl_r1.hub.lineage_nodes import LineageEdge, LineageNode
+from trl_r1.hub.lineage_reading import MIXED, LineageReader, is_beside
+from trl_r1.stage_record import DataSource, write_json
 
 
-DATA_DEPTH = 3  # a data set lies at most this many folders below the stage that wrote it
+__all__ = ["Lineage", "LineageEdge", "LineageNode", "hub_data_ids", "write_lineage"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineageNode:
-    """
-    A stage, or a model that no record tells of.
-
-    Args:
-        name (`str`):
-            The stage's name, a Hub id, or the path of a folder without record.
-        folder (`Path` or `None`):
-            Where it is; `None` for a Hub id.
-        record ([`~trl_r1.stage_record.StageRecord`] or `None`):
-            Its record; `None` for a Hub id or a folder that never had one.
-    """
-
-    name: str
-    folder: Path | None = None
-    record: StageRecord | None = None
-
-    @property
-    def key(self) -> str:
-        """What tells it from other nodes."""
-        return str(self.folder.resolve()) if self.folder else self.name
-
-    @property
-    def is_hub_id(self) -> bool:
-        """Whether it is a model of the Hub."""
-        return self.folder is None
-
-
-@dataclass(frozen=True, slots=True)
-class LineageEdge:
-    """`child` used `parent` as its `role`: `"base"`, `"teacher"`, `"reward_model"`, `"data"` and so on."""
-
-    parent: str  # keys of nodes
-    child: str
-    role: str
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # as old records have it, which name no commit
 
 
 @dataclass(slots=True)
@@ -82,15 +43,27 @@ class Lineage:
             folder (`str` or `Path`):
                 Folder with a `stage.json`.
             verify_weights (`bool`, *optional*, defaults to `True`):
-                Hash the weights of every ancestor and compare with what its child recorded.
+                Hash the weights and the other files that decide what a stage is, its own and those of every ancestor,
+                and compare with its record and with what its child recorded.
 
         Raises:
-            [`RecordError`]: when the stage or an ancestor has lost its record, the record is damaged, or an ancestor
-                holds other weights than those its child started from.
+            [`RecordError`]: when the stage or an ancestor has lost its record, the record is damaged, says what cannot
+                be or contradicts another, or a folder holds other files than its record lists.
         """
-        lineage = cls()
-        lineage._add(Path(folder), verify_weights, ())
-        return lineage
+        reader = LineageReader(verify=verify_weights)
+        reader.add_stage(Path(folder))
+        return cls(nodes=reader.nodes, edges=reader.edges)
+
+    @classmethod
+    def from_dict(cls, content: Any) -> Lineage:
+        """
+        Build a lineage from what [`Lineage.to_dict`] gave.
+
+        Raises:
+            [`RecordError`]: when it is damaged.
+        """
+        nodes, edges = decode_lineage(content, LINEAGE_NAME)
+        return cls(nodes={node.key: node for node in nodes}, edges=edges)
 
     @property
     def root(self) -> LineageNode:
@@ -104,7 +77,7 @@ class Lineage:
     def hub_models(self, role: str | None = None) -> list[str]:
         """Hub ids among the ancestors, those used in one role if given."""
         used = {edge.parent for edge in self.edges if role is None or edge.role == role}
-        return [node.name for node in self.ancestors() if node.is_hub_id and node.key in used]
+        return [node.repo_id for node in self.ancestors() if node.repo_id and node.key in used]
 
     def parents(self, node: LineageNode) -> Iterator[tuple[str, LineageNode]]:
         """Role and node of each direct parent."""
@@ -123,76 +96,100 @@ class Lineage:
             lines.append(f"    {numbers[edge.parent]} -->|{_mermaid_text(edge.role)}| {numbers[edge.child]}")
         return "\n".join(lines)
 
-    def _add(self, folder: Path, verify: bool, below: tuple[str, ...]) -> LineageNode:
-        """Add a stage after all it was made from."""
-        record = read_stage_record(folder)
-        node = LineageNode(name=record.stage, folder=folder, record=record)
-        if node.key in below:
-            raise RecordError(f"{folder}: its record names itself among its ancestors; run the stage again")
-        if node.key in self.nodes:
-            return node
-        for role, parent in self._find_parents(node, verify, (*below, node.key)):
-            edge = LineageEdge(parent.key, node.key, role)
-            if edge not in self.edges:
-                self.edges.append(edge)
-        self.nodes[node.key] = node
-        return node
+    def base_models(self) -> list[str]:
+        """Hub ids of the nearest ancestors that are on the Hub, from the checkpoint through what each started from."""
+        return list(dict.fromkeys(self._nearest_on_hub(self.root)))
 
-    def _find_parents(
-        self, node: LineageNode, verify: bool, below: tuple[str, ...]
-    ) -> Iterator[tuple[str, LineageNode]]:
-        if node.folder is None or node.record is None:
-            return
-        for parent in node.record.parents:
-            yield parent.role, self._add_parent(parent, node, verify, below)
-        for source in node.record.data:
-            folder = _find_data_stage(source, node)
-            if folder is not None:
-                yield "data", self._add(folder, verify, below)
+    def _nearest_on_hub(self, node: LineageNode) -> Iterator[str]:
+        for parent in self._used_as(node, "base"):
+            if parent.hub_id:
+                yield parent.hub_id
+            else:
+                yield from self._nearest_on_hub(parent)
 
-    def _add_parent(self, parent: Parent, child: LineageNode, verify: bool, below: tuple[str, ...]) -> LineageNode:
-        """Add a model that a stage used, with its own ancestors if a record tells of them."""
-        if parent.stage is None and parent.weights_sha256 is None:  # no folder when it was used: a model of the Hub
-            return self._add_leaf(LineageNode(name=parent.name_or_path))
-        folders = [path for path in _candidates(Path(parent.name_or_path), child) if path.is_dir()]
-        if not folders:
-            raise RecordError(
-                f"{child.folder}: its {parent.role} {parent.name_or_path!r} is gone; bring the folder back or run the "
-                "pipeline again"
+    def license(self) -> str | None:
+        """Licence by the `hub_license` of the checkpoint or its nearest ancestor, else of what the base's card said."""
+        return self._license(self.root)
+
+    def _license(self, node: LineageNode) -> str | None:
+        record = node.record
+        if record is None:
+            return node.license
+        if given := record.config.get("hub_license"):
+            return str(given)
+        inherited = [self._license(parent) for parent in self._used_as(node, "base")]
+        on_cards = [parent.license for parent in record.parents if parent.role == "base"]
+        return next((license for license in (*inherited, *on_cards) if license), None)
+
+    def languages(self) -> list[str]:
+        """Language codes: of the data first, as frequent there, then of the models it started from."""
+        found: list[str] = []
+        for node in self._walk({"base", "data"}):
+            sources = node.record.data if node.record else []
+            found += [language for source in sources for language in source.languages]
+            found += node.languages
+        return list(dict.fromkeys(found))
+
+    def datasets(self) -> list[str]:
+        """Hub ids of the data, down to the nearest models and data sets that have a page of their own on the Hub."""
+        found: list[str] = []
+        for node in self._walk({"base", "data"}, beyond_hub=False):
+            if node is not self.root and node.hub_id:
+                continue
+            for source in node.record.data if node.record else []:
+                found += hub_data_ids(source, node)
+            found += [parent.hub_id for parent in self._used_as(node, "data") if parent.hub_id]
+        return list(dict.fromkeys(found))
+
+    def _used_as(self, node: LineageNode, role: str) -> list[LineageNode]:
+        return [parent for used_as, parent in self.parents(node) if used_as == role]
+
+    def _walk(self, roles: Collection[str], *, beyond_hub: bool = True) -> Iterator[LineageNode]:
+        """The checkpoint and its ancestors through some roles, nearest first, data before models; each once."""
+        waiting, seen = [self.root], {self.root.key}
+        while waiting:
+            node = waiting.pop(0)
+            yield node
+            if node.hub_id and node is not self.root and not beyond_hub:
+                continue
+            parents = sorted(
+                ((role, parent) for role, parent in self.parents(node) if role in roles),
+                key=lambda item: item[0] != "data",
             )
-        if verify and parent.weights_sha256:
-            folders = [path for path in folders if hash_weights(path) == parent.weights_sha256]
-        if not folders:
-            raise RecordError(
-                f"{parent.name_or_path}: holds other weights than those {child.folder} was made from; "
-                "run the pipeline again"
-            )
-        folder = folders[0]
-        if parent.stage is None and not has_stage_record(folder):
-            return self._add_leaf(LineageNode(name=parent.name_or_path, folder=folder))
-        return self._add(folder, verify, below)
+            waiting += [parent for _, parent in parents if parent.key not in seen]
+            seen.update(parent.key for _, parent in parents)
 
-    def _add_leaf(self, node: LineageNode) -> LineageNode:
-        return self.nodes.setdefault(node.key, node)
+    def to_dict(self) -> dict[str, Any]:
+        """The lineage as JSON, the same for the same records wherever they lie; see [`write_lineage`]."""
+        return encode_lineage(list(self.nodes.values()), self.edges)
 
 
-def _candidates(path: Path, child: LineageNode) -> list[Path]:
-    """Where a recorded path may lead: first to its place beside the child, which may have been moved with it."""
-    found = [path]
-    if child.folder and child.record and (home := child.record.config.get("output_dir")):
-        home = Path(str(home)).parent
-        if path.is_relative_to(home):
-            found.insert(0, child.folder.parent / path.relative_to(home))
-    return found
+def write_lineage(folder: str | Path, *, verify_weights: bool = True) -> Path:
+    """
+    Write the lineage of a stage beside it, as `lineage.json`, so that it can be read where its ancestors are not.
+
+    It holds the record of the stage and of every ancestor, but for training curves and for files that are neither
+    weights nor data, with the hash of the `stage.json` that each was read from.
+
+    Returns:
+        `Path`: the file.
+
+    Raises:
+        [`RecordError`]: as [`Lineage.from_folder`].
+    """
+    path = Path(folder) / LINEAGE_NAME
+    write_json(path, Lineage.from_folder(folder, verify_weights=verify_weights).to_dict())
+    return path
 
 
-def _find_data_stage(source: DataSource, child: LineageNode) -> Path | None:
-    """Folder of the stage that wrote a data set; `None` for data from elsewhere."""
-    for path in _candidates(Path(source.source), child):
-        for folder in (path, *list(path.parents)[:DATA_DEPTH]):
-            if path.exists() and has_stage_record(folder):
-                return folder
-    return None
+def hub_data_ids(source: DataSource, child: LineageNode) -> list[str]:
+    """Hub ids among the names of a source; none for a folder."""
+    if source.revision is not None:
+        return [source.source]
+    names = source.source.split(MIXED)
+    return [
+        name for name in names if HUB_ID.fullmatch(name) and not Path(name).exists() and not is_beside(name, child)
+    ]
 
 
 def _mermaid_text(text: str) -> str:

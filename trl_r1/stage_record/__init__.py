@@ -15,6 +15,7 @@ from trl_r1.stage_record.describe import (
     hash_model,
 )
 from trl_r1.stage_record.files import (
+    check_plausible,
     has_stage_record,
     read_json_record,
     read_record_content,
@@ -22,7 +23,7 @@ from trl_r1.stage_record.files import (
     write_json,
     write_stage_record,
 )
-from trl_r1.stage_record.hashing import hash_file, hash_json, hash_weights, plain_json, weight_files
+from trl_r1.stage_record.hashing import hash_file, hash_json, hash_weights, is_weight_file, plain_json, weight_files
 from trl_r1.stage_record.schema import (
     RECORD_NAME,
     SCHEMA_VERSION,
@@ -48,6 +49,7 @@ __all__ = [
     "Parent",
     "RewardUse",
     "StageRecord",
+    "check_plausible",
     "collect_hardware",
     "collect_versions",
     "describe_artefacts",
@@ -58,6 +60,7 @@ __all__ = [
     "hash_json",
     "hash_model",
     "hash_weights",
+    "is_weight_file",
     "plain_json",
     "read_json_record",
     "read_record_content",

@@ -1,11 +1,12 @@
-"""What must hold within one record, whatever run it is of: counts that add up, intervals around values, hashes."""
+"""What holds in every record that was written whole: counts that add up, values within intervals, the config's hash.
+
+Only facts: the pipeline runs a stage again whose record does not hold.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -15,9 +16,6 @@ from trl_r1.stage_record.schema import ContaminationCheck, DataSource, Measureme
 from trl_r1.stage_record.typed_reading import read_typed
 
 
-KINDS = ("grpo", "sft", "reward_model", "rejection_sample", "evaluate", "script")
-SHA256 = re.compile(r"[0-9a-f]{64}")
-CLOCK_SLACK = 60.0  # seconds: two clocks of one cluster differ, and one may be set while a stage runs
 ROUNDING = 1e-9  # of an interval's ends, relative
 
 
@@ -44,58 +42,17 @@ def find_contradictions(record: StageRecord) -> Iterator[str]:
     """Everything in a record that cannot be true, each with its field and value."""
     if not record.stage.strip():
         yield f"stage: {record.stage!r} is no name"
-    if record.kind not in KINDS:
-        yield f"kind: {record.kind!r} is none of {', '.join(KINDS)}"
     if record.config_sha256 != hash_json(record.config):
         yield f"config_sha256: {record.config_sha256!r} is not the hash of config, one of the two was changed"
-    yield from _times(record)
-    yield from _hashes(record)
+    yield from _artefacts(record)
     yield from _counts(record)
     for name, measured in record.metrics.items():
         yield from _measurement(f"metrics.{name}", measured)
-    yield from _curve(record)
     for index, entry in enumerate(record.evaluations):
         yield from _evaluation(f"evaluations[{index}]", entry)
 
 
-def _times(record: StageRecord) -> Iterator[str]:
-    moments = {name: read_moment(getattr(record, name)) for name in ("started", "finished")}
-    for name, moment in moments.items():
-        if moment is None:
-            yield f"{name}: {getattr(record, name)!r} is no ISO 8601 time with its offset from UTC"
-    for name in ("seconds", "cpu_seconds"):
-        if getattr(record, name) < 0:
-            yield f"{name}: {getattr(record, name)} is negative"
-    started, finished = moments["started"], moments["finished"]
-    if started is None or finished is None:
-        return
-    span = (finished - started).total_seconds()
-    if span < 0:
-        yield f"finished: {record.finished} is before started, {record.started}"
-    elif record.seconds > 1.01 * span + CLOCK_SLACK:
-        yield f"seconds: {record.seconds} is longer than from started to finished, {span:.0f}"
-    cores = record.hardware.get("cpu_count")
-    if isinstance(cores, int) and record.cpu_seconds > (1.01 * record.seconds + CLOCK_SLACK) * max(cores, 1):
-        yield f"cpu_seconds: {record.cpu_seconds} is more than {cores} cores have in {record.seconds} s"
-
-
-def read_moment(text: str) -> datetime | None:
-    """A time in UTC; `None` for what is none, or does not say which zone it is of."""
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def _hashes(record: StageRecord) -> Iterator[str]:
-    named: dict[str, str | None] = {f"template.{name}": digest for name, digest in record.template.items()}
-    named |= {f"parents[{index}].weights_sha256": parent.weights_sha256 for index, parent in enumerate(record.parents)}
-    named |= {f"data[{index}].fingerprint": source.fingerprint for index, source in enumerate(record.data)}
-    named |= {f"artefacts[{index}].sha256": item.sha256 for index, item in enumerate(record.artefacts)}
-    for where, digest in named.items():
-        if digest is not None and not SHA256.fullmatch(digest):
-            yield f"{where}: {digest!r} is no SHA-256"
+def _artefacts(record: StageRecord) -> Iterator[str]:
     seen: set[str] = set()
     for index, item in enumerate(record.artefacts):
         path = PurePosixPath(item.path)
@@ -160,19 +117,6 @@ def _measurement(where: str, measured: Measurement) -> Iterator[str]:
         yield f"{where}: {measured.value} is not within its interval, {measured.low} to {measured.high}"
 
 
-def _curve(record: StageRecord) -> Iterator[str]:
-    """Each row of the curve has its step, in order, and the last row is what `metrics` repeats."""
-    previous = 0.0
-    for index, row in enumerate(record.history):
-        step = row.get("step")
-        if step is None or step < previous:
-            yield f"history[{index}].step: {step} after {previous:g}"
-        previous = previous if step is None else step
-    for name, value in (record.history[-1] if record.history else {}).items():
-        if name in record.metrics and record.metrics[name].value != value:
-            yield f"metrics.{name}: {record.metrics[name].value}, but the last row of history says {value}"
-
-
 def _evaluation(where: str, entry: dict[str, Any]) -> Iterator[str]:
     known = {field.name for field in dataclasses.fields(EvaluationEntry)}
     shown = {name: value for name, value in entry.items() if name in known}
@@ -183,8 +127,6 @@ def _evaluation(where: str, entry: dict[str, Any]) -> Iterator[str]:
         return
     if checked.n < 0:
         yield f"{where}.n: {checked.n} is negative"
-    if checked.weights_sha256 is not None and not SHA256.fullmatch(checked.weights_sha256):
-        yield f"{where}.weights_sha256: {checked.weights_sha256!r} is no SHA-256"
     for name in ("checkpoint", "path", "suite", "mode"):
         if not getattr(checked, name).strip():
             yield f"{where}.{name}: empty"

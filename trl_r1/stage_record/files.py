@@ -11,6 +11,7 @@ from typing import Any
 from trl_r1.errors import RecordError
 from trl_r1.stage_record.consistency import find_contradictions
 from trl_r1.stage_record.hashing import plain_json
+from trl_r1.stage_record.plausibility import find_implausible
 from trl_r1.stage_record.schema import RECORD_NAME, SCHEMA_VERSION, StageRecord
 from trl_r1.stage_record.typed_reading import parse_json, read_typed
 
@@ -61,9 +62,11 @@ def read_stage_record(folder: str | Path) -> StageRecord:
     return read_record_content(content, path)
 
 
-def read_json_record(path: Path, missing: str = "no such file") -> Any:
+def read_json_record(
+    path: Path, missing: str = "no such file", fix: str = "delete the folder and run the stage again"
+) -> Any:
     """
-    The JSON of a record's file.
+    The JSON of a record's file, with what to say where there is none and where it is damaged.
 
     Raises:
         [`RecordError`]: when it cannot be read.
@@ -73,9 +76,9 @@ def read_json_record(path: Path, missing: str = "no such file") -> Any:
     except FileNotFoundError as error:
         raise RecordError(f"{path}: {missing}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path}: cannot be read ({error}); bring the file back or run the stage again") from error
+        raise RecordError(f"{path}: cannot be read ({error}); {fix}") from error
     except RecordError as error:
-        raise RecordError(f"{path}: {error}; delete the folder and run the stage again") from error
+        raise RecordError(f"{path}: {error}; {fix}") from error
 
 
 def read_record_content(content: Any, path: str | Path) -> StageRecord:
@@ -89,10 +92,24 @@ def read_record_content(content: Any, path: str | Path) -> StageRecord:
         record = read_typed(StageRecord, content)
     except RecordError as error:
         raise RecordError(f"{path}: damaged record: {error}; run the stage again") from error
-    problems = list(find_contradictions(record))
-    if problems:
-        shown = problems[:SHOWN_PROBLEMS]
-        more = [f"and {len(problems) - len(shown)} more"] if len(problems) > len(shown) else []
-        lines = "\n".join(f"{path}: {problem}" for problem in [*shown, *more])
-        raise RecordError(f"{lines}\nthe record contradicts itself; bring it back from a copy or run the stage again")
+    _raise(path, list(find_contradictions(record)))
     return record
+
+
+def check_plausible(record: StageRecord, path: str | Path) -> None:
+    """
+    Check a record more closely, before its numbers are shown to anybody.
+
+    Raises:
+        [`RecordError`]: naming fields whose values no stage would have left; messages begin with `path`.
+    """
+    _raise(path, list(find_implausible(record)))
+
+
+def _raise(path: str | Path, problems: list[str]) -> None:
+    if not problems:
+        return
+    shown = problems[:SHOWN_PROBLEMS]
+    more = [f"and {len(problems) - len(shown)} more"] if len(problems) > len(shown) else []
+    lines = "\n".join(f"{path}: {problem}" for problem in [*shown, *more])
+    raise RecordError(f"{lines}\nthe record was changed; bring it back from a copy or run the stage again")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 
+WEIGHT_SUFFIXES = (".safetensors", ".bin")
 SETTLED_AFTER = 2.0  # seconds since a file was written: clocks of file systems are coarse
 
 _KNOWN: dict[tuple[str, int, int, int], str] = {}  # file as it was -> digest; of this process only
@@ -66,10 +67,14 @@ def _string_keys(content: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
         yield key if isinstance(key, str) else next(iter(json.loads(json.dumps({key: None})))), value
 
 
+def is_weight_file(name: str) -> bool:
+    """Whether a file of that name holds weights. `training_args.bin`, the Trainer's, holds none."""
+    return name.endswith(WEIGHT_SUFFIXES) and name != "training_args.bin"
+
+
 def weight_files(folder: str | Path) -> Iterator[Path]:
-    """Weight files of a checkpoint folder, in name order. `training_args.bin`, the Trainer's, holds no weights."""
-    files = sorted(path for path in Path(folder).glob("*") if path.suffix in {".safetensors", ".bin"})
-    yield from (path for path in files if path.name != "training_args.bin")
+    """Weight files of a checkpoint folder, in name order."""
+    yield from sorted(path for path in Path(folder).glob("*") if is_weight_file(path.name))
 
 
 def hash_weights(folder: str | Path) -> str | None:
