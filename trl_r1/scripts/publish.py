@@ -141,7 +141,7 @@ def _publish_pipeline(options: argparse.Namespace) -> int:
         replace_readme=options.replace_readme,
     )
     Console(soft_wrap=True, emoji=False).print(str(result), highlight=False, markup=False)
-    return 0
+    return 2 if result.failures else 0
 
 
 def _refuse(options: argparse.Namespace, names: Sequence[str], why: str) -> None:
