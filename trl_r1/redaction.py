@@ -136,6 +136,11 @@ def hide_secrets(text: str) -> str:
     known = {value for name, value in os.environ.items() if len(value) >= LEAST_LENGTH and is_secret_name(name)}
     for value in sorted(known | _remembered, key=len, reverse=True):
         text = text.replace(value, REDACTED)
+    return hide_forms(text)
+
+
+def hide_forms(text: str) -> str:
+    """Text with what looks like a token, by its form alone, replaced."""
     return _KNOWN_FORMS.sub(REDACTED, text)
 
 

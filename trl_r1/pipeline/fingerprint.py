@@ -2,7 +2,8 @@
 
 A stage's fingerprint covers what its user wrote: the recipe's values (comments and order aside), the arguments, seed
 and environment of the pipeline, the source of the Python files and the content of every other file they name, and the
-fingerprints of the stages it needs. It leaves out where the outputs lie, so a folder may be moved. It also leaves out
+fingerprints of the stages it needs. It leaves out where the outputs lie, so a folder may be moved, and where they are
+published and with which token. It also leaves out
 the version of trl_r1: upgrading it would otherwise throw away weeks of training; the version is in each record and on
 each card, and a stage whose folder is deleted is made again, with all that need it.
 """
@@ -10,13 +11,15 @@ each card, and a stage whose folder is deleted is made again, with all that need
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from trl_r1.pipeline.graph import Pipeline, Stage
 from trl_r1.pipeline.loading import strings_in
+from trl_r1.recipe.hub_checks import HUB_FIELDS
 from trl_r1.recipe.yaml_files import load_yaml
+from trl_r1.redaction import redact_values
 from trl_r1.stage_record import hash_file, hash_json
 from trl_r1.user_code import find_file
 
@@ -32,15 +35,22 @@ def stage_fingerprints(pipeline: Pipeline) -> dict[str, str]:
 
 def describe_stage(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
     """All that decides a stage's result, but for the stages it needs."""
-    recipe = load_yaml(stage.config) if stage.config else {}
+    recipe = _deciding(load_yaml(stage.config)) if stage.config else {}
+    args = _deciding(stage.args)
     return {
         "script": stage.script if stage.kind == stage.script else Path(stage.script).name,
         "recipe": recipe,
-        "args": stage.args,
+        "args": args,
         "seed": pipeline.seed,
-        "env": pipeline.env,
-        "files": _hash_named_files(pipeline, [stage.script, recipe, stage.args]),
+        "env": redact_values(pipeline.env),
+        "files": _hash_named_files(pipeline, [stage.script, recipe, args]),
     }
+
+
+def _deciding(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides a result: neither where it is published, nor a token, which may be renewed."""
+    kept = redact_values({name: value for name, value in values.items() if name not in HUB_FIELDS})
+    return {name: value for name, value in kept.items() if (name, value) != ("env", {})}
 
 
 def _hash_named_files(pipeline: Pipeline, content: Any) -> dict[str, str]:

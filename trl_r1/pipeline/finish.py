@@ -12,6 +12,7 @@ from rich.console import Console
 
 from trl_r1.errors import PipelineError, RecordError
 from trl_r1.pipeline.graph import Pipeline
+from trl_r1.pipeline.publication import publish_stages
 from trl_r1.pipeline.relocation import relocate_values
 from trl_r1.pipeline.stage_process import StageProcess
 from trl_r1.run_records import write_pipeline_record
@@ -106,18 +107,21 @@ def record_pipeline(pipeline: Pipeline) -> None:
 
 
 def finish_run(pipeline: Pipeline, console: Console) -> None:
-    """Bring cards and report up to date with the records, and print the table."""
+    """Bring cards and report up to date with the records, print the table, and publish what asks for it."""
     from trl_r1.report import print_summary
 
     report = pipeline.output_dir / "report.html"
     if _newest_record(pipeline) > (report.stat().st_mtime if report.is_file() else 0.0):
+        from trl_r1.hub.dataset_card import create_dataset_cards
         from trl_r1.hub.model_card import create_model_cards
         from trl_r1.report import build_report
 
         create_model_cards(pipeline.output_dir)
+        create_dataset_cards(pipeline.output_dir)
         build_report(pipeline.output_dir)
     print_summary(pipeline.output_dir, console=console)
     console.print(f"report: {report}", highlight=False, soft_wrap=True)
+    publish_stages(pipeline)
 
 
 def _newest_record(pipeline: Pipeline) -> float:

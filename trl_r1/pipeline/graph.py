@@ -82,7 +82,7 @@ class Pipeline:
     seed: int | None
     jobs: int
     stages: dict[str, Stage]
-    env: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict, repr=False)  # it may hold secrets
     license: str | None = None
     report: dict[str, Any] = field(default_factory=dict)
 

@@ -23,7 +23,9 @@ from typing import Any
 
 from trl_r1.errors import RecipeError
 from trl_r1.pipeline.graph import LOG_FOLDER, VERBS, Pipeline, Stage, ancestors, describe_unknown, sort_stages
+from trl_r1.recipe.hub_checks import secret_problems
 from trl_r1.recipe.yaml_files import load_yaml
+from trl_r1.redaction import ADVICE, secrets_in
 from trl_r1.user_code import find_file
 
 
@@ -121,6 +123,10 @@ def _read_stage(
             fix = "use `output`, a folder name" if taken == "output_dir" else "use the stage's own `config`"
             problems.append(f"{prefix}args.{taken}: the runner sets it; {fix}")
     problems += [
+        f"{prefix}args.{place}: it looks like a secret, and a command line can be read by everybody; {ADVICE}"
+        for place in secrets_in(args)
+    ]
+    problems += [
         f"{prefix}args.{key}: null has no command-line form; leave it out" for key in args if args[key] is None
     ]
     output = _read(entry, "output", str, problems, prefix, required=False) or name
@@ -168,6 +174,9 @@ def _check_references(stages: Mapping[str, Stage], output_dir: str) -> list[str]
         except RecipeError as error:
             problems += [f"stages.{name}.config: {problem}" for problem in error.problems]
             continue
+        if stage.kind == "script":  # those of verbs are checked with all else in them
+            recorded = {key: value for key, value in recipe.items() if key not in ("hub_token", "env")}
+            problems += [f"stages.{name}.config: {problem}" for problem in secret_problems(recorded)]
         allowed = ancestors(stages, name) | {name}
         read = {key: value for key, value in recipe.items() if key != "output_dir"}
         for text in dict.fromkeys(strings_in([read, stage.args])):

@@ -1,17 +1,24 @@
 """Running a pipeline in another folder than its own, with recipes that stay plain and can be launched alone.
 
 Recipes name paths as they are by default (`outputs/tiny/base`). Asked for another `output_dir`, the runner writes each
-recipe anew with that beginning replaced, as text, so that its comments and layout stay.
+recipe anew with that beginning replaced, as text, so that its comments and layout stay. Tokens are not copied: the
+stage gets them in its environment.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from trl_r1.pipeline.graph import Pipeline
+from trl_r1.recipe.loading import HUB_TOKEN_VARIABLE
+from trl_r1.recipe.yaml_files import load_yaml
+from trl_r1.redaction import hide_forms, is_secret_name, redact_values
 
 
 RECIPE_FOLDER = ".recipes"
@@ -49,5 +56,22 @@ def stage_recipe(pipeline: Pipeline, name: str) -> Path:
     copy = pipeline.output_dir / RECIPE_FOLDER / f"{name}.yaml"
     copy.parent.mkdir(parents=True, exist_ok=True)
     origin = f"# {config}, written anew by `trl-r1 run` for {pipeline.output_dir}\n"
-    copy.write_text(origin + relocate_text(pipeline, config.read_text(encoding="utf-8")), encoding="utf-8")
+    text = config.read_text(encoding="utf-8")
+    content = load_yaml(config)
+    if read_secrets(content):
+        origin += "# without its secrets, which the runner hands over, and its comments, which might repeat them\n"
+        text = yaml.safe_dump(redact_values(content), sort_keys=False, allow_unicode=True, width=119)
+    copy.write_text(origin + hide_forms(relocate_text(pipeline, text)), encoding="utf-8")
     return copy
+
+
+def read_secrets(content: Mapping[str, Any]) -> dict[str, str]:
+    """The secrets of a recipe, as the environment its stage gets: its `hub_token`, and those in its `env`."""
+    environment = content.get("env")
+    found = {
+        str(name): str(value)
+        for name, value in (environment.items() if isinstance(environment, Mapping) else ())
+        if is_secret_name(str(name))
+    }
+    token = content.get("hub_token")
+    return found | ({HUB_TOKEN_VARIABLE: token} if isinstance(token, str) and token else {})

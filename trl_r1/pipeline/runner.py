@@ -20,6 +20,7 @@ from trl_r1.pipeline.finish import finish_run, finish_stage, record_pipeline
 from trl_r1.pipeline.graph import Pipeline, stages_behind
 from trl_r1.pipeline.loading import check_recipes, load_pipeline
 from trl_r1.pipeline.locking import run_lock
+from trl_r1.pipeline.publication import check_targets
 from trl_r1.pipeline.stage_process import StageProcess, last_lines, stop_stages
 from trl_r1.pipeline.state import DISCARD_NAME, Action, Decision, begin, decide
 from trl_r1.run_records import read_pipeline_record
@@ -63,6 +64,7 @@ def run_pipeline(
 
     Raises:
         [`RecipeError`]: with all that is wrong in the pipeline's files, before anything runs.
+        [`PublishError`]: when a recipe asks to be published where that is not allowed, before anything runs.
         [`PipelineError`]: when another run holds the folder, or it holds files that are not the pipeline's.
     """
     console = console or Console()
@@ -141,11 +143,16 @@ class _Run:
         return self._conclude()
 
     def _check(self) -> None:
-        """Refuse, before anything runs, folders that are not the pipeline's, and recipes that would fail later."""
+        """Refuse, before anything runs, folders that are not the pipeline's, and recipes that would fail later.
+
+        Nor is anything begun that could not be published as its recipe asks.
+        """
         decisions = {
             name: decide(self.pipeline.folder(name), self.fingerprints[name], []).action for name in self.waiting
         }
-        check_recipes(self.pipeline, [name for name, action in decisions.items() if action is not Action.SKIP])
+        to_run = [name for name, action in decisions.items() if action is not Action.SKIP]
+        check_recipes(self.pipeline, to_run)
+        check_targets(self.pipeline, to_run)
 
     def _start_ready(self) -> None:
         """Skip and start stages whose needs are finished; after a failure, none."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from trl_r1.pipeline.graph import Pipeline
+from trl_r1.pipeline.publication import stage_environment
 from trl_r1.pipeline.relocation import relocate_values, stage_recipe
 
 
@@ -88,7 +89,7 @@ class StageProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **pipeline.env, **environment},
+                env={**os.environ, **stage_environment(pipeline, name), **environment},
                 start_new_session=True,  # a group of its own: stopping it reaches whatever it started
                 pass_fds=(lock,),
             )

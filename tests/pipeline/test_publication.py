@@ -1,0 +1,152 @@
+"""`push_to_hub` and tokens in pipelines: where a stage goes, what is copied of its recipe, what makes it stale."""
+
+import subprocess
+
+import pytest
+import yaml
+
+from trl_r1.errors import PublishError, RecipeError
+from trl_r1.pipeline import load_pipeline
+from trl_r1.pipeline.fingerprint import stage_fingerprints
+from trl_r1.pipeline.publication import check_targets, publish_stages, stage_environment, stage_target
+from trl_r1.pipeline.relocation import stage_recipe
+from trl_r1.stage_record import StageRecord, write_stage_record
+
+
+TOKEN = "hf_" + "aB3dE" * 6
+RECIPE = """\
+# trl-r1 sft --config sft.yaml
+model_name_or_path: base   # the base
+dataset_name: data
+output_dir: {output}/student
+"""
+SECRETS = "hub_token: from-the-recipe  # mine\nenv: {A: 1, MY_API_KEY: of-the-recipe}\n"
+
+
+@pytest.fixture
+def pipeline(world):
+    """Make a pipeline of one SFT whose recipe has these lines more; loads it for another folder."""
+
+    def make(extra="", args=None, **fields):
+        recipe = RECIPE.format(output=world.output) + extra
+        (world.folder / "sft.yaml").write_text(recipe)
+        entry = {"script": "sft", "config": "sft.yaml", "args": args or {}}
+        return load_pipeline(world.write({"student": entry}, **fields), output_dir=world.folder / "elsewhere")
+
+    return make
+
+
+def test_target_is_what_the_recipe_says_now(pipeline):
+    assert stage_target(pipeline(), "student") is None
+    assert stage_target(pipeline("push_to_hub: false\nhub_model_id: me/x\n"), "student") is None
+    target = stage_target(pipeline("push_to_hub: true\nhub_tag: v1\n", args={"hub_revision": "dev"}), "student")
+    assert (target.repo_id, target.revision, target.tag, target.private) == ("student", "dev", "v1", True)
+    assert target.token is None
+    public = pipeline("push_to_hub: true\nhub_model_id: me/x\nhub_private_repo: false\n", env={"HF_TOKEN": "of-all"})
+    target = stage_target(public, "student")
+    assert (target.repo_id, target.private, target.token) == ("me/x", False, "of-all")
+    assert "of-all" not in repr(target) + repr(public)
+    assert stage_target(pipeline("push_to_hub: true\n" + SECRETS), "student").token == "from-the-recipe"
+
+
+def test_a_copy_of_a_recipe_has_no_secrets_and_the_stage_gets_them(pipeline, world):
+    made = pipeline(f"# hub_token: {TOKEN}\n" + SECRETS)
+    copy = stage_recipe(made, "student").read_text()
+    for secret in ("from-the-recipe", "of-the-recipe", TOKEN):
+        assert secret not in copy
+    content = yaml.safe_load(copy)
+    assert content["output_dir"] == str(world.folder / "elsewhere" / "student")
+    assert content["env"] == {"A": 1}
+    assert stage_environment(made, "student") == {
+        "MY_API_KEY": "of-the-recipe",
+        "TRL_R1_HUB_TOKEN": "from-the-recipe",
+    }
+
+
+def test_a_copy_without_secrets_keeps_its_comments_but_for_tokens_in_them(pipeline):
+    copy = stage_recipe(pipeline(f"# hub_token: {TOKEN}\n"), "student").read_text()
+    assert "# the base" in copy
+    assert TOKEN not in copy
+
+
+@pytest.mark.parametrize(
+    ("extra", "fields", "same"),
+    [
+        ("push_to_hub: true\nhub_model_id: me/x\nhub_tag: v1\nhub_license: mit\n", {}, True),
+        ("hub_token: x\n", {}, True),
+        ("env: {MY_API_KEY: x}\n", {}, True),
+        ("", {"env": {"HF_TOKEN": "x"}}, True),
+        ("", {"env": {"OMP_NUM_THREADS": "1"}}, False),
+        ("max_steps: 3\n", {}, False),
+    ],
+)
+def test_where_a_result_goes_does_not_make_it_stale(pipeline, extra, fields, same):
+    before = stage_fingerprints(pipeline())
+    assert (stage_fingerprints(pipeline(extra, **fields)) == before) is same
+
+
+def test_a_renewed_token_does_not_make_it_stale(pipeline):
+    one, other = (stage_fingerprints(pipeline("env: {A: 1, MY_API_KEY: " + key + "}\n")) for key in ("one", "two"))
+    assert one == other
+
+
+@pytest.mark.parametrize("args", [{"hub_token": "x"}, {"env": {"MY_API_KEY": "x"}}, {"title": TOKEN}])
+def test_secrets_on_a_command_line_are_refused(pipeline, args):
+    with pytest.raises(RecipeError, match=r"stages.student.args.*everybody") as caught:
+        pipeline(args=args)
+    assert TOKEN not in str(caught.value)
+
+
+def test_secrets_in_the_recipe_of_a_python_file_are_refused(world):
+    (world.folder / "own.yaml").write_text("service: {password: x}\n")
+    world.write({"a": {"script": "stage.py", "config": "own.yaml"}})
+    with pytest.raises(RecipeError, match=r"stages.a.config: service.password: it looks like a secret"):
+        load_pipeline(world.path)
+
+
+def test_no_stage_starts_that_could_not_be_published(pipeline, monkeypatch):
+    monkeypatch.setattr("trl_r1.hub.publishing.check_target", refuse)
+    with pytest.raises(PublishError, match=r"^stages.student: push_to_hub: token: its role is 'read'$"):
+        check_targets(pipeline("push_to_hub: true\n"), ["student"])
+    check_targets(pipeline("push_to_hub: true\n", env={"HF_ENDPOINT": "http://x"}), ["student"])  # it asks itself
+    check_targets(pipeline(), ["student"])
+
+
+def refuse(target):
+    raise PublishError("token: its role is 'read'")
+
+
+def test_a_failed_publication_is_a_warning_with_the_command(pipeline, monkeypatch, caplog):
+    made = pipeline("push_to_hub: true\nhub_model_id: me/x\n" + SECRETS)
+    calls = []
+
+    def run(command, env, **options):
+        calls.append((command, env))
+        return subprocess.CompletedProcess(command, 2, "", "error: the Hub is gone\n")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    publish_stages(made)
+    assert not calls  # it has not finished
+    write_stage_record(made.folder("student"), make_record())
+    publish_stages(made)
+    ((command, env),) = calls
+    assert "from-the-recipe" not in " ".join(command)
+    assert env["TRL_R1_HUB_TOKEN"] == "from-the-recipe"
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "student is not published: error: the Hub is gone" in warning
+    assert f"trl-r1 publish {made.folder('student')} --repo_id me/x" in warning
+    assert "from-the-recipe" not in warning
+
+
+def make_record():
+    return StageRecord(
+        stage="student",
+        kind="sft",
+        started="2026-01-01T00:00:00+00:00",
+        finished="2026-01-01T00:00:01+00:00",
+        seconds=1.0,
+        cpu_seconds=1.0,
+        command=["trl-r1", "sft"],
+        config={},
+        config_sha256="0" * 64,
+    )
