@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trl_r1.data.rows import fingerprint_rows
 from trl_r1.errors import DataError
-from trl_r1.stage_record import DataSource
+from trl_r1.stage_record import DataSource, describe_data_card, is_language
 
 
 if TYPE_CHECKING:
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from trl import DatasetMixtureConfig
 
     from trl_r1.script_arguments import R1ScriptArguments
+
+
+HUB_FILE = re.compile(r"hf://datasets/(?P<id>[^@]+)@(?P<commit>[0-9a-f]{40})/")  # as `datasets` names a file it read
+LANGUAGE_COLUMN = "language"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +33,8 @@ class RawSource:
 
     def describe(self, kept: int, dropped: dict[str, int]) -> DataSource:
         """The entry of `stage.json`, after `kept` rows were kept and the others dropped."""
+        revision = hub_revision(self.dataset, self.name)
+        card = describe_data_card(self.name, revision)
         return DataSource(
             source=self.name,
             split=self.split,
@@ -34,7 +42,25 @@ class RawSource:
             rows_in=len(self.dataset),
             rows_kept=kept,
             dropped=dropped,
+            languages=count_languages(self.dataset) or list(card.languages),
+            license=card.license,
+            revision=revision,
         )
+
+
+def hub_revision(dataset: Dataset, name: str) -> str | None:
+    """Commit of a Hub data set that rows were read from; `None` for local files, and for a mixture of several."""
+    files = map(HUB_FILE.match, dataset.info.download_checksums or {})
+    found = {match["commit"] for match in files if match and match["id"] == name}
+    return found.pop() if len(found) == 1 else None
+
+
+def count_languages(dataset: Dataset) -> list[str]:
+    """Codes in the `language` column, most frequent first; names of programming languages are none."""
+    if LANGUAGE_COLUMN not in dataset.column_names:
+        return []
+    counts = Counter(value for value in dataset[LANGUAGE_COLUMN] if isinstance(value, str) and is_language(value))
+    return [language for language, _ in counts.most_common()]
 
 
 def load_sources(script_args: R1ScriptArguments, dataset_args: DatasetMixtureConfig | None) -> list[RawSource]:

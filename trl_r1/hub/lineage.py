@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import dataclasses
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,7 +109,7 @@ class Lineage:
                 yield from self._nearest_on_hub(parent)
 
     def license(self) -> str | None:
-        """Licence by the `hub_license` of the checkpoint or its nearest ancestor, else of what the base's card said."""
+        """Licence by the `hub_license` of the checkpoint or its nearest ancestor, else as the base's card said."""
         return self._license(self.root)
 
     def _license(self, node: LineageNode) -> str | None:
@@ -160,8 +161,12 @@ class Lineage:
             seen.update(parent.key for _, parent in parents)
 
     def to_dict(self) -> dict[str, Any]:
-        """The lineage as JSON, the same for the same records wherever they lie; see [`write_lineage`]."""
-        return encode_lineage(list(self.nodes.values()), self.edges)
+        """
+        The lineage as JSON, the same for the same records wherever they lie; see [`write_lineage`].
+
+        Where the checkpoint itself was published is left out: its first push would differ from the second.
+        """
+        return encode_lineage([*self.ancestors(), dataclasses.replace(self.root, published_as=None)], self.edges)
 
 
 def write_lineage(folder: str | Path, *, verify_weights: bool = True) -> Path:

@@ -10,6 +10,7 @@ from trl_r1.stage_record.describe import (
     collect_hardware,
     collect_versions,
     describe_artefacts,
+    describe_data_card,
     describe_data_files,
     describe_parent,
     hash_model,
@@ -24,6 +25,7 @@ from trl_r1.stage_record.files import (
     write_stage_record,
 )
 from trl_r1.stage_record.hashing import hash_file, hash_json, hash_weights, is_weight_file, plain_json, weight_files
+from trl_r1.stage_record.hub_cache import is_language
 from trl_r1.stage_record.schema import (
     RECORD_NAME,
     SCHEMA_VERSION,
@@ -53,6 +55,7 @@ __all__ = [
     "collect_hardware",
     "collect_versions",
     "describe_artefacts",
+    "describe_data_card",
     "describe_data_files",
     "describe_parent",
     "has_stage_record",
@@ -60,6 +63,7 @@ __all__ = [
     "hash_json",
     "hash_model",
     "hash_weights",
+    "is_language",
     "is_weight_file",
     "plain_json",
     "read_json_record",

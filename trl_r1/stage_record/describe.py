@@ -10,13 +10,22 @@ from typing import Any
 
 from trl_r1.stage_record.files import has_stage_record, read_stage_record
 from trl_r1.stage_record.hashing import hash_file, hash_weights
-from trl_r1.stage_record.hub_cache import CardFacts, find_snapshot, hash_snapshot_weights, read_card, read_local_card
+from trl_r1.stage_record.hub_cache import (
+    CardFacts,
+    fetch_file,
+    find_snapshot,
+    hash_snapshot_weights,
+    read_card,
+    read_local_card,
+)
 from trl_r1.stage_record.schema import RECORD_NAME, Artefact, Parent
 
 
 DATA_SUFFIXES = (".jsonl", ".parquet", ".csv")  # files of rows, as `datasets` reads them
 RECORDED_PACKAGES = ("trl_r1", "trl", "transformers", "torch", "accelerate", "datasets", "peft", "huggingface_hub")
-MADE_FROM_RECORDS = ("README.md", "lineage.json", "training_curves.png", "published.json")  # after the record
+LINEAGE_NAME = "lineage.json"
+MADE_FROM_RECORDS = ("README.md", LINEAGE_NAME, "training_curves.png", "published.json")  # after the record
+OUR_TAG = "trl_r1"  # of the cards this package writes
 
 
 def describe_parent(name_or_path: str, role: str, revision: str | None = None) -> Parent:
@@ -41,8 +50,17 @@ def describe_parent(name_or_path: str, role: str, revision: str | None = None) -
     if snapshot is None:
         return _parent(name_or_path, role, read_card(name_or_path, revision), revision=revision)
     card = read_card(name_or_path, snapshot.name)
+    if OUR_TAG in card.tags:
+        fetch_file(name_or_path, LINEAGE_NAME, snapshot.name)  # for its lineage to go on through the parent's
     weights = hash_snapshot_weights(snapshot)
     return _parent(name_or_path, role, card, revision=snapshot.name, weights_sha256=weights)
+
+
+def describe_data_card(name: str, revision: str | None) -> CardFacts:
+    """What the card of a data set says: in its folder, or on the Hub, where a commit of it was read."""
+    if Path(name).is_dir():
+        return read_local_card(Path(name))
+    return read_card(name, revision, "dataset") if revision else CardFacts()
 
 
 def hash_model(name_or_path: str, revision: str | None = None) -> str | None:

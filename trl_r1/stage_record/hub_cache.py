@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,12 +22,16 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*|code|multilingual")
 
 
+logger = logging.getLogger(__name__)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardFacts:
     """What a card's header says of rights and languages."""
 
     license: str | None = None
     languages: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 def find_snapshot(repo_id: str, revision: str | None = None, repo_type: str = "model") -> Path | None:
@@ -87,14 +92,20 @@ def read_card(repo_id: str, revision: str | None = None, repo_type: str = "model
 
     Without a card, or without the Hub, nothing is known, and nothing is raised: a run does not fail for a licence.
     """
+    path = fetch_file(repo_id, CARD_NAME, revision, repo_type)
+    return _read_header(path) if path else CardFacts()
+
+
+def fetch_file(repo_id: str, name: str, revision: str | None = None, repo_type: str = "model") -> Path | None:
+    """A small file of a repository, of the cache or downloaded; `None`, and no error, where it cannot be had."""
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 
     try:
-        path = hf_hub_download(repo_id, CARD_NAME, revision=revision, repo_type=repo_type)
-    except (OSError, ValueError, EntryNotFoundError):
-        return CardFacts()
-    return _read_header(Path(path))
+        return Path(hf_hub_download(repo_id, name, revision=revision, repo_type=repo_type))
+    except (OSError, ValueError, EntryNotFoundError, HfHubHTTPError) as error:
+        logger.info("%s of %s is not known: %s", name, repo_id, error)
+        return None
 
 
 def read_local_card(folder: Path) -> CardFacts:
@@ -110,14 +121,14 @@ def _read_header(path: Path) -> CardFacts:
         header = metadata_load(path) or {}
     except (OSError, ValueError, yaml.YAMLError):  # none, or one that a stranger wrote by hand
         return CardFacts()
-    licenses = list(_texts(header.get("license")))
+    licenses, tags = list(_texts(header.get("license"))), tuple(_texts(header.get("tags")))
     languages = dict.fromkeys(text for text in _texts(header.get("language")) if is_language(text))
-    return CardFacts(license=licenses[0] if licenses else None, languages=tuple(languages))
+    return CardFacts(license=licenses[0] if licenses else None, languages=tuple(languages), tags=tags)
 
 
 def is_language(text: str) -> bool:
-    """Whether the Hub takes a text for a language."""
-    return LANGUAGE.fullmatch(text) is not None
+    """Whether a text is a language code as the Hub takes them; `"py"` of a code data set is none."""
+    return text != "py" and LANGUAGE.fullmatch(text) is not None
 
 
 def _texts(value: Any) -> Iterator[str]:
