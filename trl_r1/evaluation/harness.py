@@ -25,7 +25,7 @@ from trl_r1.evaluation.benchmarks import Checkpoint, EvaluationSuite, Mode
 from trl_r1.evaluation.metrics import MetricContext, SampleMetric, resolve_metrics
 from trl_r1.evaluation.scoring import ScoredSample, sample_row, summarise
 from trl_r1.generation import GenerationEngine, SamplingParameters, generate
-from trl_r1.stage_record import DataSource, collect_versions, hash_weights
+from trl_r1.stage_record import DataSource, collect_versions, hash_model
 from trl_r1.verifiers.verdict import VerifierName
 
 
@@ -96,7 +96,7 @@ def evaluate_policy(
         for name, mode in suite.modes.items()
     }
     questions = load_questions(engine.tokenizer, suite, checkpoint)
-    weights = hash_weights(checkpoint.path)
+    weights = hash_model(checkpoint.path, checkpoint.revision)
     records = []
     for name, mode in suite.modes.items():
         scored = _answer(engine, questions, mode, settings[name], metrics, suite.verifier, progress)
