@@ -11,11 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from trl_r1.errors import PublishError
 from trl_r1.redaction import hide_secrets
 
+
+if TYPE_CHECKING:
+    import httpx2
 
 PASSING = (408, 425, 429, 500, 502, 503, 504)  # HTTP status of what may be well a little later
 MOVED = (409, 412)  # of a commit on a branch that has grown meanwhile
@@ -67,7 +70,8 @@ class Patience:
         while True:
             begun = time.monotonic()
             try:
-                return action()
+                with no_endless_waits():  # each time: the client makes itself anew when it cannot connect
+                    return action()
             except PublishError:
                 raise
             except _failures() as error:
@@ -116,19 +120,30 @@ def explain(error: BaseException) -> str:
 
 @contextmanager
 def no_endless_waits() -> Iterator[None]:
-    """Hang up on a server that says nothing: `huggingface_hub` would wait for ever. A user's own limits stay."""
-    import httpx2
+    """
+    Hang up on a server that says nothing: `huggingface_hub` would wait for ever. A user's own limits stay.
+
+    The client's `timeout` is not enough, as listings and `repo_info` ask for none with each request.
+    """
     from huggingface_hub.utils import get_session
 
-    client, endless = get_session(), httpx2.Timeout(None)
-    if client.timeout != endless:
+    client = get_session()
+    if _limit_wait in client.event_hooks["request"]:
         yield
         return
-    client.timeout = httpx2.Timeout(**SILENCE)
+    client.event_hooks = {**client.event_hooks, "request": [*client.event_hooks["request"], _limit_wait]}
     try:
         yield
     finally:
-        client.timeout = endless
+        others = [hook for hook in client.event_hooks["request"] if hook is not _limit_wait]
+        client.event_hooks = {**client.event_hooks, "request": others}
+
+
+def _limit_wait(request: httpx2.Request) -> None:
+    """Put a limit wherever a request has none."""
+    limits: dict[str, float | None] = request.extensions.get("timeout") or {}
+    given = {name: seconds for name, seconds in limits.items() if seconds is not None}
+    request.extensions["timeout"] = {**SILENCE, **given}
 
 
 def _failures() -> tuple[type[Exception], ...]:
