@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from trl_r1.hub.dataset_counts import SamplingCounts, filter_lines, read_counts
 from trl_r1.hub.dataset_files import DataFile, find_data_files, hub_configs, read_rows
 from trl_r1.hub.dataset_rows import RowSummary, example_text, fence
 from trl_r1.hub.lineage import Lineage
+from trl_r1.hub.publishing import read_published
+from trl_r1.hub.publishing.target import MAIN
 from trl_r1.hub.usage import cite
 from trl_r1.run_records import RunRecords
 from trl_r1.stage_record import DATA_SUFFIXES, StageRecord, read_stage_record, weight_files
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from huggingface_hub import DatasetCardData
 
 CARD_NAME: Final = "README.md"
-PUBLISHED_NAME: Final = "published.json"  # what publishing leaves in a folder
 SAMPLED, MADE = "rejection_sample", "script"
 SUMMARIES: Final = {
     SAMPLED: "Responses sampled from a teacher and kept when they passed every filter below, made with trl_r1, which "
@@ -54,6 +54,7 @@ class _Data:
     first: str  # the configuration to look at first
     counts: SamplingCounts | None
     repo_id: str  # on the Hub, or the folder
+    revision: str
 
 
 def create_dataset_card(
@@ -148,6 +149,7 @@ def _read(folder: Path, verify_weights: bool, repo_id: str | None) -> _Data:
         raise RecordError(f"{folder}: a {record.kind} stage that leaves no data set; a card of data is for rows")
     found = find_data_files(folder, record)
     lineage = Lineage.from_folder(folder, verify_weights=verify_weights)
+    named, revision = _place(folder, record)
     splits: dict[tuple[str, str], RowSummary] = {}
     total = RowSummary()
     for item in found:
@@ -165,7 +167,8 @@ def _read(folder: Path, verify_weights: bool, repo_id: str | None) -> _Data:
         total=total,
         first=_first_config(splits),
         counts=read_counts(folder, record, total) if record.kind == SAMPLED else None,
-        repo_id=repo_id or _repo_id(folder, record) or str(record.config.get("output_dir") or folder),
+        repo_id=repo_id or named or str(record.config.get("output_dir") or folder),
+        revision=revision,
     )
 
 
@@ -178,23 +181,16 @@ def _first_config(splits: Mapping[tuple[str, str], RowSummary]) -> str:
     return max(sizes, key=lambda config: sizes[config])
 
 
-def _repo_id(folder: Path, record: StageRecord) -> str | None:
-    """The data set's name on the Hub, if its record or an earlier publication says one."""
-    named = record.config.get("hub_dataset_id")
+def _place(folder: Path, record: StageRecord) -> tuple[str | None, str]:
+    """The data set's name and branch on the Hub, if its record or an earlier publication says them."""
+    config = record.config
+    published = read_published(folder)
+    if published.get("repo_type") != "dataset":
+        published = {}
+    named = config.get("hub_dataset_id")
     if named and "/" in str(named):
-        return str(named)
-    return published_id(folder, "dataset")
-
-
-def published_id(folder: Path, repo_type: str) -> str | None:
-    """Where a folder was published as `repo_type`, if it was."""
-    try:
-        published = json.loads((folder / PUBLISHED_NAME).read_text(encoding="utf-8"))
-        return str(published["repo_id"]) if published.get("repo_type", "model") == repo_type else None
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, AttributeError) as error:
-        raise RecordError(f"{folder}/{PUBLISHED_NAME}: damaged ({error!r}); delete it and publish again") from error
+        return str(named), str(config.get("hub_revision") or MAIN)
+    return published.get("repo_id"), str(published.get("revision") or MAIN)
 
 
 def _metadata(data: _Data, license: str | None) -> DatasetCardData:
@@ -206,9 +202,7 @@ def _metadata(data: _Data, license: str | None) -> DatasetCardData:
         tags.append("reasoning-data")
     if data.record.kind == SAMPLED:
         tags += ["rejection-sampling", "synthetic"]
-    languages = data.total.languages() or list(
-        dict.fromkeys(language for source in data.record.data for language in source.languages)
-    )
+    languages = data.total.languages() or data.lineage.languages()
     return DatasetCardData(
         pretty_name=data.record.stage,
         license=license,
@@ -216,30 +210,18 @@ def _metadata(data: _Data, license: str | None) -> DatasetCardData:
         task_categories=["text-generation"] if TEXT_COLUMNS & data.total.columns.keys() else None,
         tags=tags,
         size_categories=[next(name for limit, name in SIZES if data.total.rows < limit)],
-        source_datasets=_source_datasets(data) or None,
+        source_datasets=data.lineage.datasets() or None,
         configs=hub_configs(data.files, data.first),
     )
-
-
-def _source_datasets(data: _Data) -> list[str]:
-    """Data sets of the Hub that its questions come from, those published from this run among them."""
-    found = []
-    for source in data.record.data:
-        name = source.source
-        if name.count("/") == 1 and not name.startswith((".", "/", "~")) and not Path(name).exists():
-            found.append(name)
-    for role, node in data.lineage.parents(data.lineage.root):
-        if role == "data" and node.folder and (published := published_id(node.folder, "dataset")):
-            found.append(published)
-    return list(dict.fromkeys(found))
 
 
 def _introduction(data: _Data) -> dict[str, Any]:
     """Name, summary, first facts and how to read it."""
     configs = list(dict.fromkeys(item.config for item in data.files))
     several = len(configs) > 1
+    revision = None if data.revision == MAIN else data.revision
     lines = [
-        dataset_tables.loading_line(data.repo_id, config if several else None, split)
+        dataset_tables.loading_line(data.repo_id, revision, config if several else None, split)
         for config, split in data.splits
         if config == data.first
     ]

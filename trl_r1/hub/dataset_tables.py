@@ -43,11 +43,12 @@ def fact_lines(total: RowSummary, configs: int, counts: SamplingCounts | None) -
         )
 
 
-def loading_line(repo_id: str, config: str | None, split: str) -> str:
+def loading_line(repo_id: str, revision: str | None, config: str | None, split: str) -> str:
     """A line of Python that reads one split."""
+    at = f"revision={json.dumps(revision, ensure_ascii=False)}, " if revision else ""
     named = [json.dumps(name, ensure_ascii=False) for name in (repo_id, config) if name is not None]
     variable = split if split.isidentifier() and split != "load_dataset" else "rows"
-    return f"{variable} = load_dataset({', '.join(named)}, split={json.dumps(split, ensure_ascii=False)})"
+    return f"{variable} = load_dataset({', '.join(named)}, {at}split={json.dumps(split, ensure_ascii=False)})"
 
 
 def sampling_lines(record: StageRecord) -> Iterator[str]:
