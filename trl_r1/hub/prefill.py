@@ -79,7 +79,7 @@ def _render(tokenizer: Any, template: str | None, messages: list[dict[str, str]]
         text: str = tokenizer.apply_chat_template(
             messages, chat_template=template, tokenize=False, add_generation_prompt=prompting
         )
-    except (JinjaError, TypeError, ValueError):  # a template is a program, and fails as one
+    except (JinjaError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):  # it is a program
         return None
     return text
 
