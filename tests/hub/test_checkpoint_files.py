@@ -40,7 +40,9 @@ NO_SYSTEM = """\
 {{ message.role }}: {{ message.content }}
 {% endfor %}{% if add_generation_prompt %}assistant:
 {% endif %}"""
-OPENS_THOUGHTS = "{% for m in messages %}{{ m.role + m.content }}{% endfor %}{% if add_generation_prompt %}{{ '<think>\\n' }}{% endif %}"
+OPENS_THOUGHTS = """\
+{% for message in messages %}{{ message.role + message.content }}{% endfor %}
+{% if add_generation_prompt %}{{ '<think>\\n' }}{% endif %}"""
 ENDS_IN_COMMENT = "{% for m in messages %}{{ m.content }}{% endfor %}{# the end #}"
 
 
