@@ -1,8 +1,13 @@
 """A small ancestry on disk: a base, data sampled from a policy, and the SFT on it."""
 
+import time
+
 import pytest
 from fake_run import FakeRun, measured
+from huggingface_hub import close_session, constants
+from loopback_hub import LoopbackHub
 
+from trl_r1.hub.card_text import seal
 from trl_r1.stage_record import DataSource, Measurement, RewardUse, hash_weights
 
 
@@ -53,3 +58,40 @@ def evaluated(ancestry):
     entry = measured(hash_weights(ancestry.folder / "zero"))
     ancestry.stage("evaluation", "evaluate", parents=[("zero", "evaluated")], evaluations=[entry])
     return ancestry
+
+
+TOKEN = "hf_" + "Canary" * 6
+
+
+@pytest.fixture
+def online(monkeypatch):
+    """A Hub that this process may reach, where `me` writes, also for `lab`; waiting takes no time."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    with LoopbackHub(multipart_threshold=50_000, part_size=16_000, page_size=4) as hub:
+        hub.add_user("me", token=TOKEN, orgs={"lab": "write", "club": "read", "guild": "contributor"})
+        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, hub.url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        yield hub
+    close_session()
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """The folder of a finished stage, with what a training leaves there: some of it is for nobody else."""
+    made = FakeRun(tmp_path / "run")
+    made.stage("base", "script", weights=b"base")
+    folder = made.stage("zero", "grpo", weights=b"weights " * 12_000, parents=[("base", "base")])
+    (folder / "README.md").write_text(seal("---\nlicense: mit\n---\n# Zero\n"), encoding="utf-8")
+    for path in (
+        *("config.json", "tokenizer.json", "chat_template.jinja", "resolved_config.yaml", ".eval_results/m.yaml"),
+        *("additional_chat_templates/prefill.jinja", "merged/model.safetensors", "merged/config.json"),
+        *("checkpoint-5/optimizer.pt", "checkpoint-5/model.safetensors", "logs/events", "completions/step_1.parquet"),
+        *(".begun", "progress.json", "trainer_state.json", ".cache/x.json", ".README.md.partial", "optimizer.pt"),
+    ):
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(f"{path}\n", encoding="utf-8")
+    return folder

@@ -178,7 +178,8 @@ def _scoped(target: HubTarget, namespace: str, scopes: Sequence[Mapping[str, Any
 
 
 def _wrong_namespace(target: HubTarget, namespace: str, user: str, organisations: Mapping[str, Any]) -> NoReturn:
-    may = ", ".join([repr(user), *(repr(name) for name in organisations)])
+    others = [name for name, item in organisations.items() if item.get("roleInOrg") != "read"]
+    may = ", ".join(repr(name) for name in (user, *others))
     raise PublishError(
         f"repo_id: {target.repo_id!r} is of {namespace!r}, and the token is of {user!r}, who may write to {may}; "
         f"use '{user}/{target.repo_id.split('/')[1]}', or ask {namespace!r} to let you in"

@@ -1,0 +1,291 @@
+"""Publishing against a Hub on this machine: what arrives, what is not sent twice, what is kept, and what stops it."""
+
+import dataclasses
+import json
+import logging
+import shutil
+
+import pytest
+from huggingface_hub import HfApi, snapshot_download
+
+from trl_r1.errors import PublishError
+from trl_r1.hub import HubTarget, plan_files, publish, publish_or_explain
+from trl_r1.hub.card_text import seal
+from trl_r1.hub.publishing.transfer import Changes
+from trl_r1.stage_record import describe_artefacts, read_stage_record, write_stage_record
+
+
+TARGET = HubTarget(repo_id="me/zero")
+
+
+def local(folder):
+    return {file.path: (folder / file.path).read_bytes() for file in plan_files(folder)}
+
+
+def remote(hub, repo_id="me/zero", **where):
+    return {path: content for path, content in hub.files(repo_id, **where).items() if path != ".gitattributes"}
+
+
+def changing(hub):
+    return [request for request in hub.requests if request.method not in ("GET", "HEAD")]
+
+
+def retrain(folder, weights):
+    """Other weights, recorded."""
+    (folder / "model.safetensors").write_bytes(weights)
+    record = read_stage_record(folder)
+    write_stage_record(folder, dataclasses.replace(record, artefacts=describe_artefacts(folder)))
+
+
+def test_all_of_it_arrives_in_one_commit(online, finished, tmp_path):
+    result = publish(finished, TARGET)
+    assert remote(online) == local(finished)
+    assert result.sent == sorted(local(finished))
+    assert result.url == f"{online.url}/me/zero/tree/main"
+    assert len(online.commits("me/zero")) == 2  # the Hub's own, and this
+    assert online.repository("me/zero").private
+    found = snapshot_download("me/zero", revision=result.tag, cache_dir=tmp_path / "cache")
+    for path, content in local(finished).items():
+        assert (tmp_path / "cache" / found / path).read_bytes() == content
+
+
+def test_again_sends_nothing(online, finished):
+    first = publish(finished, TARGET)
+    online.requests.clear()
+    second = publish(finished, TARGET)
+    assert not changing(online)
+    assert (second.commit, second.tag, second.sent) == (first.commit, first.tag, [])
+
+
+def test_only_what_differs_is_sent(online, finished):
+    publish(finished, TARGET)
+    (finished / "config.json").write_text('{"other": 1}')
+    online.requests.clear()
+    assert publish(finished, TARGET).sent == ["config.json"]
+    assert not [request for request in online.requests if request.method == "PUT"]
+    assert remote(online) == local(finished)
+
+
+def test_what_was_published_is_written_down_without_the_token(online, finished):
+    result = publish(finished, TARGET)
+    text = (finished / "published.json").read_text()
+    written = json.loads(text)
+    assert (written["repo_id"], written["commit"], written["tag"]) == ("me/zero", result.commit, result.tag)
+    assert result.target.token not in text
+    assert result.target.token not in repr(result)
+
+
+def test_a_branch_holds_its_own_stage_only(online, finished, tmp_path):
+    publish(finished, TARGET)
+    other = shutil.copytree(finished, tmp_path / "run" / "other")
+    (other / "published.json").unlink()
+    (other / "extra.json").write_text("{}")
+    retrain(other, b"other")
+    (finished / "only_here.txt").write_text("x")
+    publish(finished, TARGET)
+    result = publish(other, HubTarget(repo_id="me/zero", revision="stages/other"))
+    assert remote(online, revision="stages/other") == local(other)
+    assert remote(online) == local(finished)
+    assert online.refs("me/zero")[f"refs/tags/{result.tag}"] == result.commit
+
+
+def test_a_readme_of_somebody_is_kept_unless_asked(online, finished):
+    online.seed("me/zero", {"README.md": b"# Mine\n"})
+    result = publish(finished, TARGET)
+    assert result.kept == ["README.md"]
+    assert remote(online)["README.md"] == b"# Mine\n"
+    assert {**remote(online), "README.md": b""} == {**local(finished), "README.md": b""}
+    publish(finished, TARGET, replace_readme=True)
+    assert remote(online) == local(finished)
+
+
+def test_a_card_of_ours_that_nobody_edited_is_replaced(online, finished):
+    publish(finished, TARGET)
+    (finished / "README.md").write_text(seal("---\nlicense: mit\n---\n# Zero, measured\n"), encoding="utf-8")
+    assert publish(finished, TARGET).sent == ["README.md"]
+    edited = local(finished)["README.md"].replace(b"# Zero", b"# My Zero")
+    HfApi().upload_file(repo_id="me/zero", path_in_repo="README.md", path_or_fileobj=edited)
+    assert publish(finished, TARGET).kept == ["README.md"]
+    assert remote(online)["README.md"] == edited
+
+
+def test_weights_of_an_earlier_push_are_deleted_and_other_files_stay(online, finished):
+    old = {
+        "model-00001-of-00002.safetensors": b"a",
+        "model-00002-of-00002.safetensors": b"b",
+        "model.safetensors.index.json": b"{}",
+        "adapter_config.json": b"{}",
+        "merged/model-00001-of-00001.safetensors": b"c",
+    }
+    others = {"LICENSE.txt": b"MIT", "gguf/zero.gguf": b"q", "mine.safetensors": b"extra"}
+    online.seed("me/zero", old | others)
+    result = publish(finished, TARGET)
+    assert remote(online) == local(finished) | others
+    assert result.kept == sorted(others)
+    assert len(online.commits("me/zero")) == 3  # with what was there: one, for adding and deleting
+
+
+def test_files_of_the_last_push_that_are_gone_here_are_deleted(online, finished):
+    (finished / "old_template.jinja").write_text("old")
+    (finished / "changed_there.jinja").write_text("ours")
+    publish(finished, TARGET)
+    HfApi().upload_file(repo_id="me/zero", path_in_repo="changed_there.jinja", path_or_fileobj=b"theirs")
+    (finished / "old_template.jinja").unlink()
+    (finished / "changed_there.jinja").unlink()
+    result = publish(finished, TARGET)
+    assert remote(online) == local(finished) | {"changed_there.jinja": b"theirs"}
+    assert result.kept == ["changed_there.jinja"]
+
+
+def test_a_tag_of_ones_own(online, finished):
+    tagged = HubTarget(repo_id="me/zero", tag="v1")
+    result = publish(finished, tagged)
+    assert online.refs("me/zero")["refs/tags/v1"] == result.commit
+    assert publish(finished, tagged).commit == result.commit
+    (finished / "config.json").write_text("[]")
+    online.requests.clear()
+    with pytest.raises(PublishError, match=r"tag: 'v1' is on commit .* give another --tag"):
+        publish(finished, tagged)
+    assert not changing(online)
+
+
+def test_every_published_commit_has_a_tag(online, finished):
+    first = publish(finished, TARGET)
+    other = publish(finished, HubTarget(repo_id="me/zero", revision="zero"))
+    refs = online.refs("me/zero")
+    assert first.tag == publish(finished, TARGET).tag
+    assert first.tag.startswith("zero-")
+    assert (refs[f"refs/tags/{first.tag}"], refs[f"refs/tags/{other.tag}"]) == (first.commit, other.commit)
+
+
+def test_a_lost_answer_to_the_commit_is_no_second_commit(online, finished):
+    online.fault("POST", "/commit/", drop="reply")
+    result = publish(finished, TARGET)
+    assert len(online.commits("me/zero")) == 2
+    assert result.sent == sorted(local(finished))
+    assert remote(online) == local(finished)
+
+
+def test_a_push_of_somebody_else_meanwhile_is_noticed_and_kept(online, finished, monkeypatch):
+    publish(finished, TARGET)
+    (finished / "config.json").write_text("[1]")
+    api_commit, disturbed = HfApi.create_commit, []
+
+    def create_commit(api, *args, **settings):
+        if not disturbed:
+            disturbed.append(True)
+            HfApi().upload_file(repo_id="me/zero", path_in_repo="note.txt", path_or_fileobj=b"hello")
+        return api_commit(api, *args, **settings)
+
+    monkeypatch.setattr(HfApi, "create_commit", create_commit)
+    publish(finished, TARGET)
+    assert [request.status for request in online.requests if "/commit/" in request.path].count(412) == 1
+    assert remote(online) == local(finished) | {"note.txt": b"hello"}
+
+
+def test_an_ignored_file_is_missed(online, finished):
+    online.seed("me/zero", {".gitignore": b"tokenizer.json\n"})
+    with pytest.raises(PublishError, match=r"tokenizer\.json: missing; a \.gitignore"):
+        publish(finished, TARGET)
+    assert not (finished / "published.json").exists()
+
+
+@pytest.mark.parametrize("path", ["config.json", "model.safetensors"])
+def test_other_bytes_than_were_sent_are_noticed(online, finished, path, monkeypatch):
+    """A Hub that mixes up content: of a small file in its store, of a large one in its listing."""
+    publish(finished, TARGET)
+    tree = online.repository("me/zero").resolve("main").tree
+    entry = tree[path]
+    spoiled = bytes(len(online.files("me/zero")[path]))
+    repository = online.repository("me/zero")
+    if path == "config.json":
+        real = repository.read
+        monkeypatch.setattr(repository, "read", lambda item: spoiled if item == entry else real(item))
+    else:
+        monkeypatch.setattr("trl_r1.hub.publishing.transfer.Transfer.compare", lambda *_: Changes())
+        tree[path] = dataclasses.replace(entry, sha256="0" * 64)
+    with pytest.raises(PublishError, match=f"{path}: .*(other bytes|another hash)"):
+        publish(finished, TARGET)
+
+
+def test_a_private_stage_into_a_public_repository_is_warned_of(online, finished, caplog):
+    online.seed("me/zero")
+    with caplog.at_level(logging.WARNING, "trl_r1"):
+        publish(finished, TARGET)
+    assert "exists and is public" in caplog.text
+
+
+def test_public_when_asked(online, finished):
+    publish(finished, HubTarget(repo_id="me/zero", private=False))
+    assert not online.repository("me/zero").private
+
+
+def test_data_goes_to_a_data_set_and_its_old_rows_go(online, ancestry):
+    folder = ancestry.folder / "data"
+    (folder / "README.md").write_text(seal("---\nlicense: mit\n---\n# Data\n"))
+    online.seed("me/data", {"train.parquet": b"old rows"}, repo_type="dataset")
+    target = HubTarget(repo_id="me/data", repo_type="dataset")
+    publish(folder, target)
+    assert remote(online, "me/data", repo_type="dataset") == local(folder)
+    with pytest.raises(PublishError, match=r"repo_type: 'model', and .* holds a dataset; .* --repo_type dataset"):
+        publish(folder, HubTarget(repo_id="me/data"))
+
+
+def test_a_card_is_written_when_there_is_none(online, ancestry):
+    publish(ancestry.folder / "zero", TARGET)
+    assert b"# zero" in remote(online)["README.md"]
+
+
+def test_a_card_that_cannot_be_written_stops_before_anything_is_sent(online, finished):
+    (finished / "README.md").unlink()
+    shutil.rmtree(finished.parent / "base")
+    with pytest.raises(PublishError, match=r"README\.md: cannot be written, and nothing is sent without it"):
+        publish(finished, TARGET)
+    assert not online.requests
+
+
+def test_the_token_in_a_file_stops_before_anything_is_sent(online, finished):
+    target = HubTarget(repo_id="me/zero", token="odd-token")
+    (finished / "config.json").write_text("odd-token")
+    with pytest.raises(PublishError, match=r"config\.json: holds"):
+        publish(finished, target)
+    assert not online.requests
+
+
+def test_a_dry_run_changes_nothing(online, finished):
+    before = sorted(finished.rglob("*"))
+    shown = publish(finished, TARGET, dry_run=True)
+    assert shown.sent == sorted(local(finished))
+    online.seed("me/zero", {"README.md": b"# Mine\n", "config.json": (finished / "config.json").read_bytes()})
+    shown = publish(finished, TARGET, dry_run=True)
+    assert shown.kept == ["README.md"]
+    assert set(shown.sent) == set(local(finished)) - {"README.md", "config.json"}
+    assert shown.commit is None
+    assert not changing(online)
+    assert sorted(finished.rglob("*")) == before
+
+
+def test_a_dry_run_needs_no_hub(finished, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_any")
+    assert publish(finished, TARGET, dry_run=True).sent == sorted(local(finished))
+
+
+def test_a_failed_push_says_how_to_do_it_later_and_raises_nothing(online, finished, caplog):
+    online.add_user("me", token="hf_reading", role="read")
+    target = HubTarget(repo_id="me/zero", revision="r1 zero".replace(" ", "_"), token="hf_reading", private=False)
+    assert publish_or_explain(finished, target) is None
+    assert "token: its role is 'read'" in caplog.text
+    assert f"trl-r1 publish {finished} --repo_id me/zero --repo_type model --revision r1_zero --public" in caplog.text
+    assert "hf_reading" not in caplog.text
+
+
+def test_whatever_is_raised_a_run_does_not_end_on_it(online, finished, monkeypatch, caplog):
+    def broken(*_, **__):
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr(HfApi, "list_repo_tree", broken)
+    assert publish_or_explain(finished, TARGET) is None
+    assert "a fault of ours" in caplog.text
+    monkeypatch.setattr(HfApi, "list_repo_tree", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        publish_or_explain(finished, TARGET)
