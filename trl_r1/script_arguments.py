@@ -100,6 +100,9 @@ class GRPOScriptArguments(R1ScriptArguments):
         canary (`str`, *optional*, defaults to `"none"`):
             Second opinion on a sample of each rollout, from other code than the reward: `"math"` (Math-Verify alone),
             `"exact"` (the same characters) or `"none"`. It is logged and watched, and never enters the reward.
+        merge_adapter (`bool`, *optional*, defaults to `True`):
+            With `use_peft`, whether to write the merged model too, into `merged/` of the output folder. It is made on
+            the CPU, with four bytes a weight, and checked against the adapter.
     """
 
     reward_funcs: list[RewardSpec] = field(
@@ -115,11 +118,25 @@ class GRPOScriptArguments(R1ScriptArguments):
             "choices": ["none", "exact", "math"],
         },
     )
+    merge_adapter: bool = field(
+        default=True, metadata={"help": "With use_peft, whether to write the merged model too, into merged/."}
+    )
 
 
 @dataclass
 class SFTScriptArguments(R1ScriptArguments):
-    """Script arguments of `trl-r1 sft`: those of every stage."""
+    """
+    Script arguments of `trl-r1 sft`.
+
+    Args:
+        merge_adapter (`bool`, *optional*, defaults to `True`):
+            With `use_peft`, whether to write the merged model too, into `merged/` of the output folder. It is made on
+            the CPU, with four bytes a weight, and checked against the adapter.
+    """
+
+    merge_adapter: bool = field(
+        default=True, metadata={"help": "With use_peft, whether to write the merged model too, into merged/."}
+    )
 
 
 @dataclass

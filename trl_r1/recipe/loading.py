@@ -54,6 +54,8 @@ class Recipe:
             World size it was resolved for.
         hub_token (`str` or `None`):
             The recipe's own token, which is nowhere else: not in the dataclasses, which trainers write to disk.
+        hub_repo_id (`str` or `None`):
+            Full name of the repository it will be published in, once the Hub was asked.
     """
 
     verb: str
@@ -67,6 +69,7 @@ class Recipe:
     preset: str | None
     processes: int
     hub_token: str | None = field(default=None, repr=False)
+    hub_repo_id: str | None = None
 
     def write_resolved(self, folder: str | Path) -> Path:
         """

@@ -6,6 +6,7 @@ wait for each other, and end the run when the Hub does not answer.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -50,7 +51,7 @@ def publishing(work: Callable[[Recipe], None]) -> Callable[[Recipe], None]:
         if _is_finished(recipe, folder):
             logger.info("%s holds this recipe's finished stage; it is published, and not made again", folder)
         else:
-            work(recipe)
+            work(dataclasses.replace(recipe, hub_repo_id=target.repo_id))
         if is_main_process():
             from trl_r1.hub.publishing import publish_or_explain
 

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 
 def sample(recipe: Recipe) -> None:
-    """Sample, filter, write `train.jsonl`, then the record with every count."""
+    """Sample, filter, write `train.jsonl`, then the record with every count, and the card."""
     from trl_r1.data import RejectionFilters, load_prompts, rejection_sample
     from trl_r1.generation import SamplingParameters, TransformersEngine
+    from trl_r1.hub.dataset_card import create_dataset_card
+    from trl_r1.hub.lineage import write_lineage
     from trl_r1.scripts.training import load_tokenizer, local_revision, template_hashes
 
     arguments, model_args = recipe.script_args, recipe.model_args
@@ -61,6 +63,8 @@ def sample(recipe: Recipe) -> None:
     recorder.metrics = count_metrics(result)
     recipe.write_resolved(arguments.output_dir)
     recorder.write()
+    write_lineage(arguments.output_dir)
+    create_dataset_card(arguments.output_dir, license=arguments.hub_license, repo_id=recipe.hub_repo_id)
 
 
 def load_refine(arguments: Any) -> Refine | None:

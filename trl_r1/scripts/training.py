@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trl_r1.chat_template import check_shows_question, load_prompt_template, load_template, template_hash
-from trl_r1.errors import R1Error, TemplateError
+from trl_r1.errors import CheckpointError, R1Error, TemplateError
 from trl_r1.run_records import LOSS_NOTE
 from trl_r1.scripts.common import StageRecorder, is_main_process
 from trl_r1.stage_record import describe_parent, has_stage_record
@@ -75,6 +75,7 @@ def trainer_arguments(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> dic
     """What every trainer takes: the model and how to load it, quantisation, adapters, callbacks."""
     from trl import get_peft_config, get_quantization_config
 
+    from trl_r1.hub.adapters import loadable_checkpoint
     from trl_r1.hub.lineage import Lineage
     from trl_r1.trainer.callbacks import ProgressFileCallback, WholeCheckpointCallback
 
@@ -83,7 +84,7 @@ def trainer_arguments(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> dic
         Lineage.from_folder(str(model_args.model_name_or_path))  # now, not when the card is written after training
     args.model_init_kwargs = model_init_kwargs(model_args, args)
     return {
-        "model": model_args.model_name_or_path,
+        "model": loadable_checkpoint(str(model_args.model_name_or_path)),
         "args": args,
         "processing_class": tokenizer,
         "quantization_config": get_quantization_config(model_args),
@@ -110,6 +111,7 @@ def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) 
     Raises:
         [`R1Error`]: when an alarm stopped training; the next start goes on from the checkpoint.
     """
+    from trl_r1.hub.lineage import write_lineage
     from trl_r1.hub.model_card import create_model_card
     from trl_r1.trainer.callbacks import check_not_stopped
 
@@ -119,7 +121,7 @@ def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) 
     trainer.save_model(args.output_dir)
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
-        finish_files(recipe)
+        recorder.notes += finish_files(recipe)
         base = describe_parent(model_args.model_name_or_path, role="base", revision=local_revision(model_args))
         recorder.parents.insert(0, base)
         recorder.seeds["seed"] = args.seed
@@ -127,22 +129,36 @@ def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) 
         recorder.notes += _notes(trainer)
         recipe.write_resolved(args.output_dir)
         recorder.write()
-        create_model_card(args.output_dir, license=recipe.script_args.hub_license)
+        write_lineage(args.output_dir)
+        create_model_card(args.output_dir, license=recipe.script_args.hub_license, repo_id=recipe.hub_repo_id)
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()
 
 
-def finish_files(recipe: Recipe) -> None:
-    """What lies beside the weights so that others load and use them as they were trained."""
+def finish_files(recipe: Recipe) -> list[str]:
+    """
+    Write what lies beside the weights so that others load and use them as they were trained.
+
+    Returns:
+        `list[str]`: notes for the record. An adapter that cannot be merged here can be merged elsewhere, later.
+    """
+    from trl_r1.hub.adapters import merge_adapter
     from trl_r1.hub.checkpoint_files import finish_checkpoint
 
-    template = recipe.script_args.prompt_template
+    folder, template = recipe.training_args.output_dir, recipe.script_args.prompt_template
     finish_checkpoint(
-        recipe.training_args.output_dir,
+        folder,
         kind=recipe.verb,
         prompt_template=load_prompt_template(template) if template else None,
         base_revision=local_revision(recipe.model_args),
     )
+    if recipe.model_args.use_peft and getattr(recipe.script_args, "merge_adapter", False):
+        try:
+            merge_adapter(folder)
+        except CheckpointError as error:
+            logger.warning("the adapter is whole and was not merged: %s", error)
+            return [f"The adapter was not merged: {error}"]
+    return []
 
 
 def _train(trainer: Trainer) -> None:
