@@ -1,5 +1,7 @@
 """Where a checkpoint comes from, and the card that says so."""
 
+from trl_r1.hub.collection import publish_pipeline
+from trl_r1.hub.collection_result import CollectionResult
 from trl_r1.hub.dataset_card import create_dataset_card, create_dataset_cards
 from trl_r1.hub.lineage import Lineage, LineageEdge, LineageNode, write_lineage
 from trl_r1.hub.model_card import create_model_card, create_model_cards
@@ -15,6 +17,7 @@ from trl_r1.hub.publishing import (
 
 
 __all__ = [
+    "CollectionResult",
     "HubTarget",
     "Lineage",
     "LineageEdge",
@@ -29,5 +32,6 @@ __all__ = [
     "plan_files",
     "publish",
     "publish_or_explain",
+    "publish_pipeline",
     "write_lineage",
 ]

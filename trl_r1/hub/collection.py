@@ -15,6 +15,7 @@ from trl_r1.errors import PublishError, R1Error
 from trl_r1.hub.collection_items import LONGEST_TITLE, bring_up_to_date
 from trl_r1.hub.collection_result import FAILED, NOTHING_NEW, SENT, TO_SEND, CollectionItemResult, CollectionResult
 from trl_r1.hub.dataset_card import create_dataset_card
+from trl_r1.hub.lineage import write_lineage
 from trl_r1.hub.model_card import create_model_card
 from trl_r1.hub.pipeline_plan import REPORT_NAME, PlannedItem, lineage_order, plan_pipeline, shorten
 from trl_r1.hub.publishing import PublishedFile, PublishResult, check_target, plan_files, publish
@@ -164,6 +165,7 @@ class _Run:
         content: Mapping[str, Any] = self.records.content
         if item.stage is None:
             return
+        write_lineage(item.folder)
         license = item.stage.record.config.get("hub_license") or content.get("license")
         shared: dict[str, Any] = {"license": license, "pipeline": content, "repo_id": item.target.repo_id}
         if item.target.repo_type == "model":
