@@ -219,6 +219,7 @@ BREAKS = {
     ),
     "1 missing for config.json, such as model.norm.weight": lambda f: drop_tensor(f, "model.norm.weight"),
     "unexpected for config.json": lambda f: edit_json(f / "config.json", num_hidden_layers=1),
+    "they do not fit config.json (StrictDataclass": lambda f: edit_json(f / "config.json", num_attention_heads="two"),
     "do not fit config.json": lambda f: edit_json(f / "config.json", hidden_size=64),
     "dtype is bfloat16, but the weights are": lambda f: edit_json(f / "config.json", dtype="bfloat16"),
     "is no model of transformers": lambda f: edit_json(f / "config.json", architectures=["MyOwn"]),

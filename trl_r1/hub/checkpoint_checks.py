@@ -142,6 +142,7 @@ def _shard_problems(folder: Path, files: list[str]) -> Iterator[str]:
 def _model_problems(folder: Path) -> Iterator[str]:
     """What transformers finds when it lays the weights out, on the meta device, where they take no memory."""
     import transformers
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
 
     try:
@@ -152,7 +153,7 @@ def _model_problems(folder: Path) -> Iterator[str]:
             yield f"config.json: architectures: {name!r} is no model of transformers; it would need code of its own"
             return
         model, found = model_class.from_pretrained(folder, device_map={"": "meta"}, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, StrictDataclassError) as error:
         yield f"weights: they do not fit config.json ({first_line(error)}); save model and configuration together"
         return
     for key in ("missing_keys", "unexpected_keys", "mismatched_keys"):
