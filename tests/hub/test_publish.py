@@ -144,7 +144,7 @@ def test_a_tag_of_ones_own(online, finished):
     assert publish(finished, tagged).commit == result.commit
     (finished / "config.json").write_text("[]")
     online.requests.clear()
-    with pytest.raises(PublishError, match=r"tag: 'v1' is on commit .* give another --tag"):
+    with pytest.raises(PublishError, match=r"tag: 'v1' is on commit .* give another tag"):
         publish(finished, tagged)
     assert not changing(online)
 

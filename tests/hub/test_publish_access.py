@@ -3,7 +3,7 @@
 import logging
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import HfApi, constants
 
 from trl_r1.errors import PublishError
 from trl_r1.hub import HubTarget, check_target
@@ -134,3 +134,13 @@ def test_names_that_cannot_be(fields, message):
 @pytest.mark.parametrize("name", ["main", "r1_zero", "feature/x", "v1.0", "ü", "stage-1+2"])
 def test_names_that_can_be(name):
     check_names(HubTarget(repo_id="me/x", revision=name, tag=name))
+
+
+def test_a_tag_of_what_is_still_to_be_made_is_not_there_yet(online):
+    online.seed("me/x")
+    HfApi().create_tag("me/x", tag="v1")
+    target = HubTarget(repo_id="me/x", tag="v1")
+    check_target(target)
+    with pytest.raises(PublishError, match=r"tag: 'v1' is on commit .* give another tag"):
+        check_target(target, new=True)
+    check_target(HubTarget(repo_id="me/x", tag="v2"), new=True)

@@ -138,6 +138,7 @@ def test_wrong_command_lines_are_named(finished, capsys, monkeypatch):
     message = refused(capsys, finished, "--repo_id", "me/x", "--token_env", "NOBODY")
     assert "token_env: the variable 'NOBODY' is not set" in message
     assert "HF_HUB_OFFLINE: is set" in refused(capsys, finished, "--repo_id", "me/x", "--token_env", "HOME")
+    assert "patience: nan seconds; give 0" in refused(capsys, finished, "--repo_id", "me/x", "--patience", "nan")
     assert "has not finished" in refused(capsys, finished.parent, "--repo_id", "me/x")
     (finished.parent / "pipeline.json").write_text("{}")
     assert "--repo_id: not for" in refused(capsys, finished.parent, "--repo_id", "me/x")

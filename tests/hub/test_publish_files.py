@@ -102,7 +102,7 @@ def test_a_damaged_record_is_refused(finished):
 
 def test_weights_other_than_recorded_are_refused(finished):
     (finished / "model.safetensors").write_bytes(b"trained on")
-    with pytest.raises(PublishError, match=r"model\.safetensors: not the weights that stage\.json recorded"):
+    with pytest.raises(PublishError, match=r"model\.safetensors: not the bytes that stage\.json recorded"):
         plan_files(finished)
 
 

@@ -40,13 +40,13 @@ def make_parser() -> argparse.ArgumentParser:
     _flag(parser, "replace_readme", help="replace a README there that is not a card of ours, unedited")
     _flag(parser, "dry_run", help="send nothing; show files, sizes and where they would go")
     _flag(parser, "token_env", metavar="NAME", help="variable that holds the token (default: HF_TOKEN, or the login)")
+    _flag(parser, "patience", type=float, help="seconds of waiting and failed tries before giving up (default: 600)")
     stage = parser.add_argument_group("of a stage")
     _flag(stage, "repo_id", help="where to, for example me/my-r1 (default: as in the stage's recipe, or as last time)")
     _flag(stage, "repo_type", choices=("model", "dataset"), help="default: what the stage made")
     _flag(stage, "revision", help="branch (default: as in the stage's recipe, or as last time, or main)")
     _flag(stage, "tag", help="tag of the commit (default: stage and hash of its content)")
     _flag(stage, "include", nargs="+", metavar="PATTERN", help="more files to send, for example 'completions/*'")
-    _flag(stage, "patience", type=float, help="seconds of waiting and failed tries before giving up (default: 600)")
     pipeline = parser.add_argument_group("of a pipeline")
     _flag(pipeline, "namespace", help="user or organisation for its repositories and its collection")
     _flag(pipeline, "prefix", help="how the names of its repositories begin (default: the folder's name)")
@@ -107,7 +107,6 @@ def _flag(parser: Any, name: str, **settings: Any) -> None:
 
 def _publish_stage(options: argparse.Namespace) -> int:
     from trl_r1.hub.publishing import publish
-    from trl_r1.hub.publishing.patience import DEFAULT_PATIENCE
 
     _refuse(options, PIPELINE_OPTIONS, "the folder of a stage; they are for a pipeline's")
     result = publish(
@@ -116,7 +115,7 @@ def _publish_stage(options: argparse.Namespace) -> int:
         replace_readme=options.replace_readme,
         dry_run=options.dry_run,
         include=options.include or (),
-        patience=DEFAULT_PATIENCE if options.patience is None else options.patience,
+        patience=_patience(options),
     )
     show(result, options.folder)
     return 0
@@ -127,7 +126,7 @@ def _publish_pipeline(options: argparse.Namespace) -> int:
 
     from trl_r1.hub.collection import publish_pipeline
 
-    _refuse(options, (*STAGE_OPTIONS, "patience"), "the folder of a pipeline; they are for a stage's")
+    _refuse(options, STAGE_OPTIONS, "the folder of a pipeline; they are for a stage's")
     if not options.namespace:
         raise PublishError("namespace: missing; give --namespace ME, the user or organisation to publish under")
     result = publish_pipeline(
@@ -139,6 +138,7 @@ def _publish_pipeline(options: argparse.Namespace) -> int:
         token=_token(options),
         dry_run=options.dry_run,
         replace_readme=options.replace_readme,
+        patience=_patience(options),
     )
     Console(soft_wrap=True, emoji=False).print(str(result), highlight=False, markup=False)
     return 2 if result.failures else 0
@@ -148,6 +148,16 @@ def _refuse(options: argparse.Namespace, names: Sequence[str], why: str) -> None
     given = [f"--{name}" for name in names if getattr(options, name) is not None]
     if given:
         raise PublishError(f"{', '.join(given)}: not for {options.folder!r}, which is {why}; leave it out")
+
+
+def _patience(options: argparse.Namespace) -> float:
+    from trl_r1.hub.publishing.patience import DEFAULT_PATIENCE
+
+    if options.patience is None:
+        return DEFAULT_PATIENCE
+    if not 0 <= options.patience < float("inf"):
+        raise PublishError(f"patience: {options.patience} seconds; give 0 (one try) or more")
+    return float(options.patience)
 
 
 def _token(options: argparse.Namespace) -> str | None:

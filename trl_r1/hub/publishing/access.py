@@ -26,7 +26,7 @@ CHECK_PATIENCE = 60.0  # seconds: somebody waits for training to begin
 logger = logging.getLogger(__name__)
 
 
-def check_target(target: HubTarget, *, patience: float = CHECK_PATIENCE) -> HubTarget:
+def check_target(target: HubTarget, *, patience: float = CHECK_PATIENCE, new: bool = False) -> HubTarget:
     """
     Ask the Hub whether `target` may be written to. Run it before training.
 
@@ -37,6 +37,8 @@ def check_target(target: HubTarget, *, patience: float = CHECK_PATIENCE) -> HubT
             Where to publish.
         patience (`float`, *optional*, defaults to 60):
             Seconds to go on asking a Hub that fails to answer.
+        new (`bool`, *optional*, defaults to `False`):
+            Whether what will be published is still to be made, so that its tag must not exist yet.
 
     Returns:
         [`HubTarget`]: with its full `repo_id`, and with the token that was found.
@@ -44,12 +46,16 @@ def check_target(target: HubTarget, *, patience: float = CHECK_PATIENCE) -> HubT
     Raises:
         [`PublishError`]: when a name is not valid, the Hub cannot be reached, or the token may not write there.
     """
+    return ask_for(target, Patience(patience), new=new)
+
+
+def ask_for(target: HubTarget, trying: Patience, *, new: bool = False) -> HubTarget:
+    """[`check_target`] as one of several steps that share their patience."""
     from huggingface_hub import HfApi
 
     check_names(target)
     token = find_token(target)
     api = HfApi(token=token)
-    trying = Patience(patience)
     with no_endless_waits():
         who = trying.attempt(f"asking {api.endpoint} whose the token is", api.whoami)
         target = dataclasses.replace(target, repo_id=_full_name(target.repo_id, who), token=token)
@@ -59,6 +65,8 @@ def check_target(target: HubTarget, *, patience: float = CHECK_PATIENCE) -> HubT
                 f"asking whether {target.repo_id!r} may be written to",
                 lambda: api.auth_check(target.repo_id, repo_type=target.repo_type, write=True),
             )
+            if new and target.tag is not None:
+                _check_free(api, target, target.tag, trying)
         elif not certain:
             _make(api, target, trying)
     return target
@@ -199,6 +207,18 @@ def _find(api: HfApi, target: HubTarget, trying: Patience) -> Any:
             return None
 
     return trying.attempt(f"looking for {target.repo_type} {target.repo_id!r}", ask)
+
+
+def _check_free(api: HfApi, target: HubTarget, tag: str, trying: Patience) -> None:
+    refs = trying.attempt("listing tags", lambda: api.list_repo_refs(target.repo_id, repo_type=target.repo_type))
+    for found in refs.tags:
+        if found.name == tag:
+            raise taken(tag, found.target_commit)
+
+
+def taken(tag: str, commit: str) -> PublishError:
+    """The error for a tag that is on another commit."""
+    return PublishError(f"tag: {tag!r} is on commit {commit[:12]} already, and tags do not move; give another tag")
 
 
 def _make(api: HfApi, target: HubTarget, trying: Patience) -> None:

@@ -108,9 +108,9 @@ def repo_type_of(folder: str | Path, record: StageRecord) -> RepoType:
     return "model" if record.kind in MODEL_KINDS or has_weights(Path(folder)) else "dataset"
 
 
-def is_weight_file(path: str) -> bool:
-    """Whether a path is one of weights, or of the index of their shards."""
-    return fnmatch(path, WEIGHTS) or path.endswith(".safetensors.index.json")
+def is_evidenced(path: str) -> bool:
+    """Whether a path is one of weights, of the index of their shards, or of data: what a record vouches for."""
+    return path.endswith(".safetensors.index.json") or any(fnmatch(path, kind) for kind in (WEIGHTS, *DATA))
 
 
 def hash_files(files: Sequence[PublishedFile]) -> str:
@@ -205,15 +205,15 @@ def _check_secret(name: str, text: bytes, token: str | None) -> None:
 
 
 def _check_recorded(folder: Path, record: StageRecord, files: Sequence[PublishedFile]) -> None:
-    """Weights are what the record says, so that it is evidence of them."""
+    """Weights and data are what the record says, so that it is evidence of them."""
     found = {file.path: file for file in files}
-    recorded = {artefact.path: artefact for artefact in record.artefacts if is_weight_file(artefact.path)}
+    recorded = {artefact.path: artefact for artefact in record.artefacts if is_evidenced(artefact.path)}
     for path, artefact in recorded.items():
         if path not in found:
             raise PublishError(f"{path}: stage.json lists it and {str(folder)!r} lacks it; run the stage again")
         if found[path].sha256 != artefact.sha256:
             raise PublishError(
-                f"{path}: not the weights that stage.json recorded; put those back, or run the stage again"
+                f"{path}: not the bytes that stage.json recorded; put those back, or run the stage again"
             )
     if record.kind in MODEL_KINDS and not has_weights(folder):
         raise PublishError(f"folder: no *.safetensors in {str(folder)!r}; save the model with save_pretrained")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trl_r1.errors import PublishError, R1Error
-from trl_r1.hub.publishing.access import check_names, check_target, ensure_repository, find_token
+from trl_r1.hub.publishing.access import ask_for, check_names, ensure_repository, find_token, taken
 from trl_r1.hub.publishing.files import (
     CARD_NAME,
     PUBLISHED_NAME,
@@ -25,7 +25,7 @@ from trl_r1.hub.publishing.files import (
 from trl_r1.hub.publishing.patience import DEFAULT_PATIENCE, Patience, explain, no_endless_waits
 from trl_r1.hub.publishing.read_back import read_back
 from trl_r1.hub.publishing.target import HubTarget, PublishedFile, PublishResult
-from trl_r1.hub.publishing.transfer import Transfer, show_size, taken
+from trl_r1.hub.publishing.transfer import Transfer, show_size
 from trl_r1.stage_record import StageRecord, write_json
 
 
@@ -83,9 +83,10 @@ def publish(
     token = find_token(target)
     _finish_card(folder, record)
     files = plan_files(folder, token=token, include=include)
-    target = check_target(target, patience=patience)
+    trying = Patience(patience)
+    target = ask_for(target, trying)
     with no_endless_waits():
-        return _push(folder, record, target, files, replace_readme, Patience(patience))
+        return _push(folder, record, target, files, replace_readme, trying)
 
 
 def publish_or_explain(

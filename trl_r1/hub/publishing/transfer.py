@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trl_r1.errors import PublishError
+from trl_r1.hub.publishing.access import taken
 from trl_r1.hub.publishing.files import CARD_NAME
 from trl_r1.hub.publishing.patience import MOVED, Patience
 from trl_r1.hub.publishing.target import MAIN, HubTarget, PublishedFile
@@ -245,11 +246,6 @@ def download(api: HfApi, target: HubTarget, path: str, commit: str, trying: Pati
         return bytes(response.content)
 
     return trying.attempt(f"reading {path}", read)
-
-
-def taken(tag: str, commit: str) -> PublishError:
-    """The error for a tag that is on another commit."""
-    return PublishError(f"tag: {tag!r} is on commit {commit[:12]} already, and tags do not move; give another --tag")
 
 
 def content_id(remote: RepoFile) -> str:
