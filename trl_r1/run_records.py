@@ -13,6 +13,7 @@ from trl_r1.stage_record import (
     RECORD_NAME,
     Measurement,
     StageRecord,
+    check_plausible,
     hash_json,
     read_stage_record,
     weight_files,
@@ -123,6 +124,9 @@ class RunRecords:
         records = {path.parent: read_stage_record(path.parent) for path in _record_files(folder)}
         if not records:
             raise RecordError(f"{folder}: no stage has finished there; run the pipeline first")
+        for place, record in records.items():
+            if record.evaluations:  # whose numbers are shown
+                check_plausible(record, place / RECORD_NAME)
         order = [entry.get("name") for entry in content.get("stages", [])]
         evaluations = [
             _read_evaluation(entry, place, record.finished)

@@ -200,9 +200,14 @@ def find_data_stages(source: DataSource, child: LineageNode) -> Iterator[Path]:
     Raises:
         [`RecordError`]: when it lay beside the child, and is gone.
     """
-    if source.revision is not None:  # of the Hub
-        return
     whole = any(path.exists() for path in _candidates(Path(source.source), child))
+    if source.revision is not None:  # of the Hub
+        if whole:
+            raise RecordError(
+                f"{child.folder}/{RECORD_NAME}: data: {source.source!r}: revision {source.revision!r}, but it is a "
+                "folder; bring the record back from a copy or run the stage again"
+            )
+        return
     for name in [source.source] if whole else source.source.split(MIXED):
         places = _candidates(Path(name), child)
         if len(places) > 1 and not any(path.exists() for path in places):

@@ -98,12 +98,13 @@ def read_card(repo_id: str, revision: str | None = None, repo_type: str = "model
 
 def fetch_file(repo_id: str, name: str, revision: str | None = None, repo_type: str = "model") -> Path | None:
     """A small file of a repository, of the cache or downloaded; `None`, and no error, where it cannot be had."""
+    import httpx2
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+    from huggingface_hub.errors import EntryNotFoundError
 
     try:
         return Path(hf_hub_download(repo_id, name, revision=revision, repo_type=repo_type))
-    except (OSError, ValueError, EntryNotFoundError, HfHubHTTPError) as error:
+    except (OSError, ValueError, EntryNotFoundError, httpx2.HTTPError) as error:
         logger.info("%s of %s is not known: %s", name, repo_id, error)
         return None
 

@@ -5,16 +5,18 @@ More than is asked of a record to count as whole: a clock that was set while a s
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from trl_r1.stage_record.schema import StageRecord
+from trl_r1.stage_record.schema import DataSource, StageRecord
 
 
 KINDS = ("grpo", "sft", "reward_model", "rejection_sample", "evaluate", "script")
 MODEL_ROLES = {"grpo": "base", "sft": "base", "reward_model": "base", "rejection_sample": "teacher"}
+DEFAULT_SPLIT = "train"  # TRL's default of `dataset_train_split`
 SHA256 = re.compile(r"[0-9a-f]{64}")
 CLOCK_SLACK = 60.0  # seconds: two clocks of one cluster differ, and one may be set while a stage runs
 
@@ -98,9 +100,9 @@ def _agreement(record: StageRecord) -> Iterator[str]:
     role = MODEL_ROLES.get(record.kind)
     if role and (model := config.get("model_name_or_path")):
         yield from _agree("parents", "model_name_or_path", [model], _parents(record, role))
-    if record.kind == "evaluate" and isinstance(config.get("checkpoints"), list):
-        paths = [entry.get("path") for entry in config["checkpoints"] if isinstance(entry, dict)]
-        yield from _agree("parents", "checkpoints", paths, _parents(record, "evaluated"))
+    if record.command[:1] == ["trl-r1"] and record.command[1:2] != [record.kind]:
+        yield f"command: {' '.join(record.command[:2])}, but kind is {record.kind!r}"
+    yield from _agree_on_evaluations(record)
     yield from _agree_on_data(record)
     yield from _agree_on_rewards(record)
     if "seed" in config and record.seeds.get("seed", config["seed"]) != config["seed"]:
@@ -130,13 +132,40 @@ def _agree_on_data(record: StageRecord) -> Iterator[str]:
     asked = [entry["path"] for entry in entries if isinstance(entry, dict) and "path" in entry]
     if not asked and record.config.get("dataset_name"):
         asked = [record.config["dataset_name"]]
+        split = record.config.get("dataset_train_split", DEFAULT_SPLIT)
+        yield from (
+            f"data.split: {source.split!r}, but config has {split!r}"
+            for source in record.data
+            if source.split != split
+        )
     if asked:
         used = [source.source for source in record.data]
         parts = [name for source in used for name in ([source] if source in asked else source.split(" + "))]
         yield from _agree("data", "datasets" if entries else "dataset_name", asked, parts)
 
 
+def _agree_on_evaluations(record: StageRecord) -> Iterator[str]:
+    if record.kind != "evaluate":
+        return
+    checkpoints = record.config.get("checkpoints")
+    if isinstance(checkpoints, list):
+        paths = [entry.get("path") for entry in checkpoints if isinstance(entry, dict)]
+        yield from _agree("parents", "checkpoints", paths, _parents(record, "evaluated"))
+        measured = list(dict.fromkeys(entry["path"] for entry in record.evaluations))
+        yield from _agree("evaluations.path", "checkpoints", [path for path in paths if path in measured], measured)
+    known = {parent.weights_sha256 for parent in record.parents}
+    sources = [dataclasses.asdict(source) for source in record.data]
+    for index, entry in enumerate(record.evaluations):
+        if known and entry["weights_sha256"] not in (None, *known):
+            yield f"evaluations[{index}].weights_sha256: {entry['weights_sha256']!r}, which none of parents has"
+        data = entry.get("data")
+        if sources and data and dataclasses.asdict(DataSource(**data)) not in sources:
+            yield f"evaluations[{index}].data: {data.get('source')!r} with counts that none of data has"
+
+
 def _agree_on_rewards(record: StageRecord) -> Iterator[str]:
+    if record.rewards and record.kind != "grpo":
+        yield f"rewards: {record.rewards[0].name}, but a stage of kind {record.kind!r} uses none"
     asked, weights = record.config.get("reward_funcs"), record.config.get("reward_weights")
     if record.kind != "grpo" or not isinstance(asked, list):
         return
@@ -144,8 +173,10 @@ def _agree_on_rewards(record: StageRecord) -> Iterator[str]:
         yield f"rewards: {len(record.rewards)}, but config has {len(asked)} reward_funcs"
     elif weights and [reward.weight for reward in record.rewards] != weights:
         yield f"rewards.weight: {[reward.weight for reward in record.rewards]}, but config has {weights}"
-    for index, reward in enumerate(record.rewards[: len(asked)]):
-        given = next(iter(asked[index].values())) if isinstance(asked[index], dict) and asked[index] else None
-        for name, value in (given if isinstance(given, dict) else {}).items():
-            if isinstance(value, str | int | float) and reward.parameters.get(name, value) != value:
-                yield f"rewards[{index}].parameters.{name}: {reward.parameters[name]!r}, but config has {value!r}"
+    for index, (entry, reward) in enumerate(zip(asked, record.rewards, strict=False)):
+        name, given = next(iter(entry.items()), ("", None)) if isinstance(entry, dict) else (str(entry), None)
+        if name.isidentifier() and not name.startswith("get_"):  # a factory or an import names its result as it likes
+            yield from _agree(f"rewards[{index}].name", "reward_funcs", [name], [reward.name])
+        for key, value in (given if isinstance(given, dict) else {}).items():
+            if isinstance(value, str | int | float) and reward.parameters.get(key, value) != value:
+                yield f"rewards[{index}].parameters.{key}: {reward.parameters[key]!r}, but config has {value!r}"
