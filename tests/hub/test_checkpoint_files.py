@@ -11,6 +11,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from tiny_checkpoints import save_policy
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LlamaForSequenceClassification
+from transformers.integrations import deepspeed
 
 from trl_r1.chat_template import load_prompt_template
 from trl_r1.errors import CheckpointError
@@ -276,6 +277,30 @@ def test_the_revision_of_a_hub_base_is_written_down(tmp_path, folder):
     edit_json(stage / "adapter_config.json", base_model_name_or_path="org/model")
     finish_checkpoint(stage, kind="sft", base_revision="abc123")
     assert json.loads((stage / "adapter_config.json").read_text())["revision"] == "abc123"
+
+
+class ZeRO3:
+    """What accelerate leaves behind after training under ZeRO-3. Loading for it needs deepspeed."""
+
+    config = {}  # noqa: RUF012
+
+    def is_zero3(self):
+        return True
+
+
+def test_one_process_alone_can_finish_what_zero3_trained(tmp_path, folder):
+    adapter = save_adapter(tmp_path / "adapter", folder)
+    active = ZeRO3()
+    deepspeed.set_hf_deepspeed_config(active)
+    try:
+        with pytest.raises((ImportError, ValueError)):
+            AutoModelForCausalLM.from_pretrained(folder, device_map={"": "meta"})
+        finish_checkpoint(folder, kind="grpo")
+        finish_checkpoint(adapter, kind="grpo")
+        merge_adapter(adapter)
+        assert deepspeed.is_deepspeed_zero3_enabled()
+    finally:
+        deepspeed.unset_hf_deepspeed_config()
 
 
 ELSEWHERE = """

@@ -18,7 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from trl_r1.errors import CheckpointError
-from trl_r1.hub.checkpoint_checks import ADAPTER_CONFIG, ADAPTER_WEIGHTS, check_tokenizer, check_weights, is_adapter
+from trl_r1.hub.checkpoint_checks import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    check_tokenizer,
+    check_weights,
+    is_adapter,
+    loading_alone,
+)
 from trl_r1.hub.logit_probe import difference, probe_logits, probe_rows
 from trl_r1.hub.merging import auto_class, load_adapter, load_base, merge, round_weights
 from trl_r1.stage_record import hash_weights, write_json
@@ -110,7 +117,7 @@ def merge_adapter(folder: str | Path) -> Path:
     _remove(merged)  # of another adapter
     partial = folder / f".{MERGED}.{os.getpid()}.partial"
     try:
-        with _quiet():
+        with _quiet(), loading_alone():
             record = _merge_into(partial, folder)
         write_json(partial / MERGE_RECORD, dataclasses.asdict(record))
         partial.replace(merged)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,25 @@ _DTYPES: Final = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": 
 def is_adapter(folder: str | Path) -> bool:
     """Whether `folder` holds a PEFT adapter and no model of its own."""
     return (Path(folder) / ADAPTER_CONFIG).is_file() and not (Path(folder) / "config.json").is_file()
+
+
+@contextmanager
+def loading_alone() -> Iterator[None]:
+    """
+    Load models in this process only.
+
+    After training under ZeRO-3, transformers spreads every model it loads over all processes; the main one, which
+    finishes a stage's folder alone, would wait for the others for ever.
+    """
+    from transformers.integrations import deepspeed
+
+    active = deepspeed._hf_deepspeed_config_weak_ref and deepspeed._hf_deepspeed_config_weak_ref()
+    deepspeed.unset_hf_deepspeed_config()
+    try:
+        yield
+    finally:
+        if active:
+            deepspeed.set_hf_deepspeed_config(active)
 
 
 def check_weights(folder: str | Path) -> None:
@@ -152,7 +172,8 @@ def _model_problems(folder: Path) -> Iterator[str]:
         if model_class is None:
             yield f"config.json: architectures: {name!r} is no model of transformers; it would need code of its own"
             return
-        model, found = model_class.from_pretrained(folder, device_map={"": "meta"}, output_loading_info=True)
+        with loading_alone():
+            model, found = model_class.from_pretrained(folder, device_map={"": "meta"}, output_loading_info=True)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, StrictDataclassError) as error:
         yield f"weights: they do not fit config.json ({first_line(error)}); save model and configuration together"
         return

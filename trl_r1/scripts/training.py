@@ -121,13 +121,13 @@ def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) 
     trainer.save_model(args.output_dir)
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
+        recipe.write_resolved(args.output_dir)  # a merge reads there how the adapter was trained
         recorder.notes += finish_files(recipe)
         base = describe_parent(model_args.model_name_or_path, role="base", revision=local_revision(model_args))
         recorder.parents.insert(0, base)
         recorder.seeds["seed"] = args.seed
         recorder.use_trainer(trainer)
         recorder.notes += _notes(trainer)
-        recipe.write_resolved(args.output_dir)
         recorder.write()
         write_lineage(args.output_dir)
         create_model_card(args.output_dir, license=recipe.script_args.hub_license, repo_id=recipe.hub_repo_id)
