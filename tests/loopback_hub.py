@@ -196,6 +196,8 @@ class LoopbackHub:
                 raise HubError(404, f"Sorry, we can't find the page you are looking for: {path}")
             except HubError as error:
                 return _explain(error)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                return _explain(HubError(400, f"Malformed request: {error!r}"))
 
     def find(self, request, kind, repo_id, *, write=False, content=False):
         """Repository of a request, if its token may see it (`content`: its files too, `write`: change it)."""

@@ -52,7 +52,7 @@ class Server:
     def __init__(self, hub, routes):
         handler = type("BoundHandler", (Handler,), {"hub": hub, "routes": routes})
         self._server = _Server(("127.0.0.1", 0), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def start(self):
