@@ -1,11 +1,16 @@
 """The ancestry is read from records, and a record that does not hold is an error, never a gap."""
 
+import dataclasses
+import hashlib
+import os
 import re
+from pathlib import Path
 
 import pytest
 
 from trl_r1.errors import RecordError
 from trl_r1.hub import Lineage
+from trl_r1.stage_record import describe_artefacts, hash_file
 
 
 def names(lineage):
@@ -94,3 +99,101 @@ def test_mermaid_takes_names_for_text(ancestry):
     assert len(re.findall(r" -->\|", source)) == 1
     assert 'click n0 "' not in source
     assert source.count('"') == 2 * 2  # the quotes around two names, none from the name itself
+
+
+@pytest.mark.parametrize("name", ["train.jsonl", "config.json", "chat_template.jinja"])
+@pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.write_text("[]\n")])
+def test_a_file_that_decides_what_an_ancestor_is_must_be_as_it_was(ancestry, name, change):
+    path = ancestry.folder / "data" / name
+    path.write_text("{}\n")
+    ancestry.edit("data", artefacts=[dataclasses.asdict(item) for item in describe_artefacts(path.parent)])
+    Lineage.from_folder(ancestry.folder / "cold")
+    change(path)
+    with pytest.raises(RecordError, match=rf"data/stage\.json: artefacts: {name}"):
+        Lineage.from_folder(ancestry.folder / "cold")
+
+
+def test_logs_may_grow(ancestry):
+    path = ancestry.folder / "zero" / "train.log"
+    path.write_text("step 1\n")
+    ancestry.edit("zero", artefacts=[dataclasses.asdict(item) for item in describe_artefacts(path.parent)])
+    path.write_text("step 1\nfinished\n")
+    assert Lineage.from_folder(ancestry.folder / "zero").root.name == "zero"
+
+
+def test_weights_that_no_record_knows_are_an_error(ancestry):
+    (ancestry.folder / "zero" / "model-2.safetensors").write_bytes(b"stray")
+    with pytest.raises(RecordError, match=r"no entry for model-2\.safetensors"):
+        Lineage.from_folder(ancestry.folder / "zero")
+
+
+def test_the_template_that_was_trained_with_is_the_one_that_was_saved(ancestry):
+    path = ancestry.folder / "zero" / "chat_template.jinja"
+    path.write_text("{{ messages }}")
+    artefacts = [dataclasses.asdict(item) for item in describe_artefacts(path.parent)]
+    ancestry.edit(
+        "zero", artefacts=artefacts, template={"prompt_template": "a" * 64, "chat_template": hash_file(path)}
+    )
+    Lineage.from_folder(ancestry.folder / "zero")
+    ancestry.edit("zero", template={"prompt_template": "a" * 64, "chat_template": "b" * 64})
+    with pytest.raises(RecordError, match=r"template\.chat_template"):
+        Lineage.from_folder(ancestry.folder / "zero")
+
+
+@pytest.mark.parametrize("late", ["base", "data"])
+def test_an_ancestor_finishes_before_it_is_used(ancestry, late):
+    ancestry.edit(late, started="2026-01-01T12:00:00+00:00", finished="2026-01-01T12:01:00+00:00")
+    with pytest.raises(RecordError, match=f"before '{late}', which it used"):
+        Lineage.from_folder(ancestry.folder / "cold")
+
+
+def test_times_may_be_of_any_zone(ancestry):
+    ancestry.edit("base", started="2026-01-01T13:59:00+05:00", finished="2026-01-01T14:00:00+05:00")
+    assert Lineage.from_folder(ancestry.folder / "zero").root.name == "zero"
+
+
+def test_data_of_the_pipeline_that_is_gone_is_an_error(ancestry):
+    (ancestry.folder / "data").rename(ancestry.folder / "gone")
+    with pytest.raises(RecordError, match=r"cold: its data .* is gone"):
+        Lineage.from_folder(ancestry.folder / "cold")
+
+
+def test_a_mixture_leads_to_each_of_its_parts(ancestry):
+    ancestry.stage("more", "script")
+    (source,) = ancestry.read("cold")["data"]
+    parts = f"{ancestry.folder / 'data'} + org/chats + {ancestry.folder / 'more'}"
+    ancestry.edit("cold", data=[source | {"source": parts}])
+    lineage = Lineage.from_folder(ancestry.folder / "cold")
+    assert [node.name for role, node in lineage.parents(lineage.root) if role == "data"] == ["data", "more"]
+    assert lineage.datasets() == ["org/chats"]
+
+
+def test_a_revision_does_not_make_a_folder_a_model_of_the_hub(ancestry):
+    (parent,) = ancestry.read("cold")["parents"]
+    ancestry.edit("cold", parents=[parent | {"revision": "main"}])
+    with pytest.raises(RecordError, match="revision 'main', but it is a folder"):
+        Lineage.from_folder(ancestry.folder / "cold")
+
+
+def test_weights_are_read_once(ancestry, monkeypatch):
+    """However many children ask for them."""
+    for path in ancestry.folder.rglob("*.safetensors"):
+        os.utime(path, (1e9, 1e9))  # long ago: what was written just now is read again
+    read = []
+    digest = hashlib.file_digest
+    monkeypatch.setattr(
+        "trl_r1.stage_record.hashing.hashlib.file_digest", lambda s, kind: read.append(s.name) or digest(s, kind)
+    )
+    for _ in range(3):
+        Lineage.from_folder(ancestry.folder / "cold")
+    weights = [Path(name).parent.name for name in map(str, read) if str(name).endswith(".safetensors")]
+    assert sorted(weights) == ["base", "cold", "zero"]
+
+
+def test_weights_that_changed_since_they_were_read_are_read_again(ancestry):
+    path = ancestry.folder / "base" / "model.safetensors"
+    os.utime(path, (1e9, 1e9))
+    Lineage.from_folder(ancestry.folder / "zero")
+    path.write_bytes(b"BASE")
+    with pytest.raises(RecordError, match="holds other weights"):
+        Lineage.from_folder(ancestry.folder / "zero")
