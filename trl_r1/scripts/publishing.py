@@ -45,10 +45,11 @@ def publishing(work: Callable[[Recipe], None]) -> Callable[[Recipe], None]:
         if target is None:
             work(recipe)
             return
-        target = _check_before(target, recipe.processes)
+        finished = _is_finished(recipe, folder)
+        target = _check_before(target, recipe.processes, new=not finished)
         if recipe.training_args is not None:
             recipe.training_args.push_to_hub = False
-        if _is_finished(recipe, folder):
+        if finished:
             logger.info("%s holds this recipe's finished stage; it is published, and not made again", folder)
         else:
             work(dataclasses.replace(recipe, hub_repo_id=target.repo_id))
@@ -65,7 +66,7 @@ def output_folder(recipe: Recipe) -> Path:
     return Path((recipe.training_args or recipe.script_args).output_dir)
 
 
-def _check_before(target: HubTarget, processes: int) -> HubTarget:
+def _check_before(target: HubTarget, processes: int, *, new: bool) -> HubTarget:
     """
     Ask the Hub on the main process, and tell the others what came of it: they would wait for it in vain.
 
@@ -77,7 +78,7 @@ def _check_before(target: HubTarget, processes: int) -> HubTarget:
     reason = None
     if is_main_process():
         try:
-            target = check_target(target)
+            target = check_target(target, new=new)
         except PublishError as error:
             reason = str(error)
     if processes > 1:
