@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from trl_r1.chat_template import THINK_OPEN, template_hash
 from trl_r1.data.judging import judge_samples
@@ -32,8 +31,6 @@ from trl_r1.verifiers.verdict import VerifierName
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_HUB_FILE: Final = re.compile(r"hf://datasets/(?P<id>[^@]+)@(?P<revision>[^/]+)/")
-
 logger = logging.getLogger(__name__)
 
 
@@ -45,7 +42,6 @@ class Questions:
     texts: list[str]  # what the policy reads
     source: DataSource
     renderer: PromptRenderer
-    benchmark: dict[str, str | None]  # the Hub data set they come from; empty for local questions
 
 
 def evaluate_policy(
@@ -110,7 +106,7 @@ def evaluate_policy(
                 "weights_sha256": weights,
                 "suite": suite.name,
                 "mode": name,
-                **questions.benchmark,
+                "task_id": suite.task_id or suite.dataset_config or "default",
                 "data": dataclasses.asdict(questions.source),
                 **_prompting(questions.renderer, mode),
                 "sampling": dataclasses.asdict(settings[name]),
@@ -150,28 +146,7 @@ def load_questions(tokenizer: Any, suite: EvaluationSuite, checkpoint: Checkpoin
         texts=[renderer.to_text(row["prompt"]) for row in rows],
         source=raw.describe(len(rows), dropped),
         renderer=renderer,
-        benchmark=describe_benchmark(raw.dataset, suite),
     )
-
-
-def describe_benchmark(dataset: Dataset, suite: EvaluationSuite) -> dict[str, str | None]:
-    """
-    The Hub data set a suite asks, for the results on the Hub.
-
-    Args:
-        dataset ([`~datasets.Dataset`]):
-            As it was loaded; it remembers the files it was made from.
-        suite ([`EvaluationSuite`]):
-            Names the task.
-
-    Returns:
-        `dict[str, str | None]`: `dataset` (id), `dataset_revision` (commit) and `task_id`; empty for local questions.
-    """
-    for name in dataset.info.download_checksums or {}:
-        if found := _HUB_FILE.match(str(name)):
-            task = suite.task_id or suite.dataset_config or "default"
-            return {"dataset": found["id"], "dataset_revision": found["revision"], "task_id": task}
-    return {}
 
 
 def _answer(
