@@ -105,11 +105,14 @@ class RunRecords:
             In the pipeline's order.
         content (`dict[str, Any]`):
             `pipeline.json`, empty without one.
+        measured (`tuple[Evaluation, ...]`):
+            Every evaluation, those of models that no stage made included.
     """
 
     folder: Path
     stages: dict[str, FinishedStage]
     content: dict[str, Any]
+    measured: tuple[Evaluation, ...] = ()
 
     @classmethod
     def read(cls, folder: str | Path) -> RunRecords:
@@ -146,7 +149,12 @@ class RunRecords:
             )
             for place, record in ranked
         ]
-        return cls(folder=folder, stages={stage.name: stage for stage in stages}, content=content)
+        return cls(
+            folder=folder,
+            stages={stage.name: stage for stage in stages},
+            content=content,
+            measured=tuple(evaluations),
+        )
 
     def evaluations(self) -> Iterator[tuple[FinishedStage, Evaluation]]:
         """Every evaluation of a stage of this pipeline, with the stage."""

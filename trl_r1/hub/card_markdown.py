@@ -19,9 +19,14 @@ def visible(text: str) -> str:
     return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text.replace("\r\n", "\n"))
 
 
+def one_line(value: Any) -> str:
+    """A value as one line of visible text, for what is no Markdown."""
+    return " ".join(visible(str(value)).split())
+
+
 def plain(value: Any) -> str:
     """A value as one line of Markdown that is nothing but text: no marks, no HTML, no links."""
-    text = " ".join(visible(str(value)).split())
+    text = one_line(value)
     text = re.sub("[&<>]", lambda found: _ENTITIES[found[0]], text)
     text = _MARKS.sub(lambda found: "\\" + found[0], text)
     return text.replace("://", ":&#47;&#47;").replace("www.", "www&#46;")
@@ -29,7 +34,7 @@ def plain(value: Any) -> str:
 
 def inline_code(value: Any) -> str:
     """A value as inline code of one line."""
-    text = " ".join(visible(str(value)).split())
+    text = one_line(value)
     if not text:
         return ""
     mark = "`" * (_longest_run(text) + 1)

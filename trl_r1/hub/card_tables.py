@@ -17,7 +17,16 @@ SHOWN_TRAINING_METRICS = (
     *("completions/mean_length", "completions/clipped_ratio"),
     *("mean_token_accuracy", "accuracy", "margin", "num_tokens", "epoch"),
 )
+MAIN_METRIC = "accuracy"
 GROUPED_METRICS = ("accuracy", "chain_tokens")
+MEANINGS = {
+    "accuracy": "share of answers that are right, by the verifier of training",
+    "well_formed": "share of completions without a format defect",
+    "language_consistency": "share of the thoughts' words that are in the question's language",
+    "mixed": "share of thoughts with words of more than one language",
+    "chain_tokens": "tokens between the think tags",
+    "completion_tokens": "tokens written, the end token included",
+}
 
 
 def cell(value: Any) -> str:
@@ -36,6 +45,48 @@ def lineage_lines(lineage: Lineage) -> Iterator[str]:
         used = [f"{role}: {parent.name}" for role, parent in lineage.parents(node)]
         line = f"**{cell(node.name)}** ({_kind(node)})"
         yield f"{line} from {', '.join(cell(item) for item in used)}" if used else line
+
+
+def ancestry_rows(lineage: Lineage) -> list[dict[str, str]]:
+    """One row for each use of a model, oldest first."""
+    rows = []
+    for node in lineage.nodes.values():
+        recorded = (
+            {}
+            if node.record is None
+            else {(each.role, each.stage or each.name_or_path): each for each in node.record.parents}
+        )
+        for role, parent in lineage.parents(node):
+            if role == "data":  # its rows are counted in their own table, its files hashed in its own record
+                continue
+            found = recorded.get((role, parent.name))
+            rows.append(
+                {
+                    "used": cell(parent.name),
+                    "role": cell(role.replace("_", " ")),
+                    "by": cell(node.name),
+                    "revision": code(found.revision) if found and found.revision else "",
+                    "weights": code(found.weights_sha256[:16]) if found and found.weights_sha256 else "",
+                    "license": cell(found.license) if found and found.license else "",
+                }
+            )
+    return rows
+
+
+def contamination_rows(record: StageRecord) -> list[dict[str, str]]:
+    """One row a benchmark and method that the training data were searched for."""
+    return [
+        {
+            "benchmark": code(each.benchmark),
+            "method": cell(each.method),
+            "questions": f"{each.questions:,}",
+            "hits": f"{each.hits:,}",
+            "rows_checked": f"{each.rows_checked:,}",
+            "removed": f"{each.removed:,}",
+            "notes": cell(each.notes),
+        }
+        for each in record.contamination
+    ]
 
 
 def _kind(node: LineageNode) -> str:
@@ -80,18 +131,55 @@ def training_rows(record: StageRecord) -> list[dict[str, str]]:
     return [{"metric": cell(name), "value": cell(record.metrics[name].value)} for name in shown]
 
 
-def result_rows(evaluations: Sequence[Evaluation]) -> list[dict[str, str]]:
-    """One row a metric, and for those of `GROUPED_METRICS` one more for each group of questions."""
-    rows = []
+def result_rows(
+    evaluations: Sequence[Evaluation], before: Sequence[Evaluation] = ()
+) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """
+    The rows of the result tables.
+
+    Args:
+        evaluations (`Sequence[Evaluation]`):
+            What was measured.
+        before (`Sequence[Evaluation]`, *optional*):
+            The same of the model it started from.
+
+    Returns:
+        `tuple[list[dict[str, str]], list[dict[str, str]]]`: first the one figure of each suite and mode that tells
+        most, its accuracy where it has one; then all others, with those of groups of questions.
+    """
+    main: list[dict[str, str]] = []
+    others: list[dict[str, str]] = []
+    earlier = {(each.suite, each.mode): each for each in before}
     for evaluation in evaluations:
-        for name, measured in evaluation.telling_metrics.items():
-            rows.append(_result_row(evaluation, "", name, measured))
+        base = earlier.get((evaluation.suite, evaluation.mode))
+        metrics = evaluation.telling_metrics
+        first = MAIN_METRIC if MAIN_METRIC in metrics else next(iter(metrics), None)
+        for name, measured in metrics.items():
+            row = _result_row(evaluation, "", name, measured)
+            row["before"] = with_interval(base.telling_metrics.get(name) if base else None)
+            (main if name == first else others).append(row)
             if name in GROUPED_METRICS:
-                for value, metrics in evaluation.groups.items():
-                    if name in metrics:
+                for value, grouped in evaluation.groups.items():
+                    if name in grouped:
                         group = f"{evaluation.group_by} {value}"
-                        rows.append(_result_row(evaluation, group, name, metrics[name]))
-    return rows
+                        row = _result_row(evaluation, group, name, grouped[name])
+                        row["before"] = with_interval(base.groups.get(value, {}).get(name) if base else None)
+                        others.append(row)
+    return main, others
+
+
+def metric_meanings(evaluations: Sequence[Evaluation]) -> list[str]:
+    """What the built-in metrics among the results mean."""
+    shown = {name for evaluation in evaluations for name in evaluation.telling_metrics}
+    return [f"{code(name)}: {meaning}" for name, meaning in MEANINGS.items() if name in shown]
+
+
+def with_interval(measured: Measurement | None) -> str:
+    """A figure with its 95 % interval in brackets; empty for what was not measured."""
+    if measured is None:
+        return ""
+    known = measured.low is not None and measured.high is not None
+    return f"{measured.value:.3f}" + (f" ({measured.low:.3f} to {measured.high:.3f})" if known else "")
 
 
 def _result_row(evaluation: Evaluation, group: str, metric: str, measured: Measurement) -> dict[str, str]:

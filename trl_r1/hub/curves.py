@@ -51,7 +51,7 @@ _NO_USE_IN_GRPO: Final = frozenset({"Loss"})  # near 0 whatever is learnt: it wo
 _NOTHING_IF_ZERO: Final = frozenset({"Cut off at the limit"})
 
 
-def draw_curves(history: Sequence[Mapping[str, Any]], title: str) -> bytes | None:
+def draw_curves(history: Sequence[Mapping[str, Any]]) -> bytes | None:
     """
     Draw the curves a history holds.
 
@@ -60,8 +60,6 @@ def draw_curves(history: Sequence[Mapping[str, Any]], title: str) -> bytes | Non
     Args:
         history (`Sequence[Mapping[str, Any]]`):
             Log rows with `step`, as a [`~trl_r1.stage_record.StageRecord`] keeps them.
-        title (`str`):
-            Name of the stage.
 
     Returns:
         `bytes` or `None`: a PNG at most 1200 pixels wide; `None` where fewer than two rows hold something to draw, or
@@ -89,22 +87,20 @@ def draw_curves(history: Sequence[Mapping[str, Any]], title: str) -> bytes | Non
             _draw_panel(axes, panel, curves)
         for axes in list(figure.axes)[len(panels) :]:
             axes.set_axis_off()
-        figure.suptitle(_literal(title), fontsize=13, x=0.01, ha="left", parse_math=False)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
-def write_curves(folder: Path, history: Sequence[Mapping[str, Any]], title: str) -> bool:
-    """Write `training_curves.png` beside a card, or remove one that no record backs. Returns whether there is one."""
-    picture, path = draw_curves(history, title), folder / CURVES_NAME
+def write_curves(folder: Path, picture: bytes | None) -> None:
+    """Write `training_curves.png` beside a card, or remove one that no record backs."""
+    path = folder / CURVES_NAME
     if picture is None:
         path.unlink(missing_ok=True)
-        return False
+        return
     partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(picture)
     partial.replace(path)
-    return True
 
 
 def _panels(history: Sequence[Mapping[str, Any]]) -> Iterator[Panel]:
@@ -163,6 +159,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _literal(text: str) -> str:
-    """Text that matplotlib takes neither for mathematics nor for a curve to leave out of the legend."""
+    """A name that matplotlib has the letters for, and takes neither for mathematics nor for a curve to leave out."""
+    text = text.encode("ascii", "backslashreplace").decode("ascii")
     text = "".join(letter for letter in text if letter.isprintable()).replace("$", r"\$")
     return text.lstrip("_") or "?"

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Final
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
 
+from trl_r1.hub.card_markdown import fenced, inline_code, visible
+from trl_r1.hub.card_metadata import is_adapter
+from trl_r1.hub.checkpoint_files import PREFILL_TEMPLATE, PROMPT_TEMPLATE
 from trl_r1.stage_record import StageRecord
 
 
 _R1: Final = """\
 @article{deepseek2025r1,
-    title   = {{DeepSeek-R1: Incentivizing Reasoning Capability in LLMs via Reinforcement Learning}},
-    author  = {{DeepSeek-AI}},
+    title   = {{DeepSeek-R1 incentivizes reasoning in LLMs through reinforcement learning}},
+    author  = {Guo, Daya and Yang, Dejian and Zhang, Haowei and Song, Junxiao and others},
     year    = 2025,
-    journal = {arXiv preprint arXiv:2501.12948},
+    journal = {Nature},
+    volume  = 645,
+    pages   = {633--638},
+    doi     = {10.1038/s41586-025-09422-z},
+    note    = {arXiv:2501.12948},
 }"""
 
 _GRPO: Final = """\
@@ -35,6 +46,72 @@ _TRL: Final = """\
 }"""
 
 
+@dataclass(frozen=True, slots=True)
+class HubPlace:
+    """Where a reader loads a checkpoint from: a Hub id with its branch or tag, or a folder."""
+
+    path: str
+    revision: str | None = None
+    on_hub: bool = False
+
+    @property
+    def python(self) -> str:
+        """The arguments of `from_pretrained`, as Python."""
+        return _quoted(self.path) + self.python_revision
+
+    @property
+    def python_revision(self) -> str:
+        """The argument after others."""
+        return f", revision={_quoted(self.revision)}" if self.revision else ""
+
+    def open_file(self, name: str) -> str:
+        """Python that reads one of its files."""
+        if self.on_hub:
+            return f"open(hf_hub_download({_quoted(self.path)}, {_quoted(name)}{self.python_revision})).read()"
+        return f"open({_quoted(f'{self.path}/{name}')}).read()"
+
+    @property
+    def serve(self) -> str:
+        """The command that serves it with vLLM, as a code block."""
+        revision = ["--revision", self.revision] if self.revision else []
+        return fenced(shlex.join(["vllm", "serve", self.path, *revision]), "bash")
+
+    @property
+    def merged(self) -> str:
+        """Python that loads the merged form of an adapter, as inline code."""
+        return inline_code(f'AutoModelForCausalLM.from_pretrained({self.python}, subfolder="merged")')
+
+
+def hub_place(folder: Path, record: StageRecord) -> HubPlace:
+    """Where a checkpoint was published, is to be published, or lies."""
+    from trl_r1.hub.publishing.publish import read_published
+
+    published = read_published(folder)
+    config = record.config
+    if isinstance(published.get("repo_id"), str):
+        path, revision = published["repo_id"], published.get("revision")
+    elif config.get("hub_model_id"):
+        path, revision = str(config["hub_model_id"]), config.get("hub_revision")
+    else:
+        return HubPlace(str(config.get("output_dir") or record.stage))
+    return HubPlace(path, None if revision in (None, "main") else str(revision), on_hub=True)
+
+
+def usage_section(folder: Path, record: StageRecord) -> dict[str, Any]:
+    """What the usage section of a card is filled with."""
+    names = {artefact.path for artefact in record.artefacts}
+    template = record.config.get("prompt_template")
+    return {
+        "kind": usage_kind(record),
+        "place": hub_place(folder, record),
+        "adapter": is_adapter(record),
+        "merged": (folder / "merged" / "config.json").is_file(),
+        "prefill": PREFILL_TEMPLATE if PREFILL_TEMPLATE in names else "",
+        "prompt_file": PROMPT_TEMPLATE if PROMPT_TEMPLATE in names else "",
+        "template": _quoted(str(template)) if template else "",
+    }
+
+
 def usage_kind(record: StageRecord) -> str:
     """Which part of the card's usage section fits: `"reward_model"`, `"template"`, `"chat"` or `"plain"`."""
     if record.kind == "reward_model":
@@ -48,3 +125,8 @@ def cite(record: StageRecord) -> str:
     """BibTeX of what the stage builds on."""
     entries = [_R1, _GRPO, _TRL] if record.kind == "grpo" else [_R1, _TRL]
     return "\n\n".join(entries)
+
+
+def _quoted(text: str) -> str:
+    """A text as a Python string of one line."""
+    return json.dumps(visible(text), ensure_ascii=False)
