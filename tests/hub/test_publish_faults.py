@@ -95,6 +95,18 @@ def test_a_fault_of_every_request_is_survived_if_it_passes(hub, finished, fault)
     assert count_uploads(hub) <= UPLOADS + (len(HIDING) if fault in HIDDEN else 0)
 
 
+@pytest.mark.parametrize("status", [400, 403])
+@pytest.mark.parametrize("kind", ["put", "part"])
+def test_a_link_to_the_store_that_has_ended_is_asked_for_anew(hub, finished, kind, status):
+    hub.fault(*KINDS[kind], status=status)
+    check_arrived(hub, finished, publish(finished, TARGET))
+    hub.fault("POST", KINDS["commit"][1], status=status, times=None)
+    (finished / "config.json").write_text("[]")
+    with pytest.raises(PublishError, match=f"HTTP {status}"):
+        publish(finished, HubTarget(repo_id="me/x", revision="stage/zero"))
+    assert sum("/commit/" in request.path for request in hub.requests) == 2  # the Hub's own word is final
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("fault", FAULTS)

@@ -101,7 +101,7 @@ def passes(error: BaseException, also: tuple[int, ...] = ()) -> bool:
         return False
     codes = [code for item in chain if (code := _status(item)) is not None]
     if codes:
-        return codes[0] in (*PASSING, *also)
+        return codes[0] in (*PASSING, *also) or any(_is_of_store(item) for item in chain)
     # A proxy's page where JSON was due; the store of large files, which raises RuntimeError for whatever it meets.
     kinds = (httpx2.TransportError, ConnectionError, TimeoutError, json.JSONDecodeError, RuntimeError)
     return any(isinstance(item, kinds) for item in chain)
@@ -166,6 +166,13 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _status(error: BaseException) -> int | None:
     code = getattr(getattr(error, "response", None), "status_code", None)
     return code if isinstance(code, int) else None
+
+
+def _is_of_store(error: BaseException) -> bool:
+    """Whether the store of large files said it (only that is PUT to): its links end, and a new try gets new ones."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return isinstance(error, HfHubHTTPError) and error.response.request.method == "PUT"
 
 
 def _wait(error: BaseException, tries: int) -> float:
