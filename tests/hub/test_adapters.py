@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 import shutil
 
 import pytest
@@ -290,3 +291,29 @@ def test_damaged_merge_record_is_named(tmp_path, base):
     (merged / "merge.json").write_text(json.dumps(record))
     with pytest.raises(CheckpointError, match="no record of a merge"):
         read_merge_record(merged)
+    merge_adapter(merged.parent)
+    assert read_merge_record(merged).change > 0
+
+
+def test_what_a_killed_merge_left_is_taken_away(tmp_path, base):
+    folder = save_adapter(tmp_path / "stage", base, lora())
+    (folder / ".merged.1.partial").mkdir()
+    merge_adapter(folder)
+    assert {path.name for path in folder.iterdir() if path.is_dir()} == {"merged"}
+
+
+def test_the_command_that_merges_can_be_pasted(tmp_path, base):
+    folder = save_adapter(tmp_path / "it's a 模型", base, lora())
+    with pytest.raises(CheckpointError) as caught:
+        loadable_checkpoint(str(folder))
+    *_, code = shlex.split(str(caught.value).partition("merge it: ")[2])
+    exec(code)
+    assert loadable_checkpoint(str(folder)) == str(folder / "merged")
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"peft_type": "NONE"}'])
+def test_a_damaged_adapter_is_named(tmp_path, base, content):
+    folder = save_adapter(tmp_path / "stage", base, lora())
+    (folder / "adapter_config.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"adapter_config.json is damaged|base_model_name_or_path"):
+        merge_adapter(folder)

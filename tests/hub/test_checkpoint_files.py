@@ -225,6 +225,7 @@ BREAKS = {
     "dtype is bfloat16, but the weights are": lambda f: edit_json(f / "config.json", dtype="bfloat16"),
     "is no model of transformers": lambda f: edit_json(f / "config.json", architectures=["MyOwn"]),
     "must be model.safetensors alone": lambda f: shutil.copy(f / "model.safetensors", f / "other.safetensors"),
+    "generation_config.json: not valid JSON": lambda f: (f / "generation_config.json").write_text("{"),
     "no tokenizer.json": lambda f: (f / "tokenizer.json").unlink(),
     "tokenizer does not load": lambda f: (f / "tokenizer.json").write_text("{}"),
     "eos_token: the tokenizer names none": lambda f: edit_json(f / "tokenizer_config.json", eos_token=None),
@@ -242,6 +243,12 @@ def test_a_folder_that_is_not_whole_is_refused(folder, message):
     assert message in str(caught.value)
     assert str(folder) in str(caught.value)
     assert contents(folder) == before
+
+
+def test_a_model_with_code_of_its_own_is_not_run(folder, caplog):
+    edit_json(folder / "config.json", architectures=["MyOwn"], auto_map={"AutoModelForCausalLM": "modeling.MyOwn"})
+    finish_checkpoint(folder, kind="grpo")
+    assert "brings its own code" in caplog.text
 
 
 def test_more_tokens_than_embeddings_are_refused(folder):

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import logging
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,9 +82,10 @@ def loadable_checkpoint(name_or_path: str) -> str:
     if _is_current(Path(name_or_path), merged):
         return str(merged)
     state = "was trained on since it was merged" if merged.is_dir() else "was not merged"
+    code = f"from trl_r1.hub import merge_adapter; merge_adapter({name_or_path!r})"
     raise CheckpointError(
         f"model_name_or_path: {name_or_path!r} is an adapter, which trainers cannot start from, and {state}; "
-        f"merge it: python -c \"from trl_r1.hub import merge_adapter; merge_adapter('{name_or_path}')\""
+        f"merge it: python -c {shlex.quote(code)}"
     )
 
 
@@ -114,7 +116,8 @@ def merge_adapter(folder: str | Path) -> Path:
     if not is_adapter(folder):
         raise CheckpointError(f"{folder}: there is no adapter to merge: it has no {ADAPTER_CONFIG}, or is a model")
     check_weights(folder)
-    _remove(merged)  # of another adapter
+    for left in (merged, *folder.glob(f".{MERGED}.*.partial")):  # of another adapter, or of a merge that was killed
+        _remove(left)
     partial = folder / f".{MERGED}.{os.getpid()}.partial"
     try:
         with _quiet(), loading_alone():
@@ -153,7 +156,10 @@ def _is_current(folder: Path, merged: Path) -> bool:
     """Whether `merged` is what merging this adapter would give."""
     if not (merged / MERGE_RECORD).is_file() or not is_adapter(folder):
         return False
-    record = read_merge_record(merged)
+    try:
+        record = read_merge_record(merged)
+    except CheckpointError:  # damaged, so worth nothing
+        return False
     return (record.adapter_weights_sha256, record.merged_weights_sha256) == (
         hash_weights(folder),
         hash_weights(merged),
@@ -165,7 +171,10 @@ def _merge_into(target: Path, folder: Path, wanted: torch.dtype | None = None) -
     import torch
     from peft import PeftConfig
 
-    config: Any = PeftConfig.from_pretrained(str(folder))
+    try:
+        config: Any = PeftConfig.from_pretrained(str(folder))
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder}: {ADAPTER_CONFIG} is damaged ({first_line(error)}); save it again") from error
     tokenizer = check_tokenizer(folder)
     base, stored = load_base(config, folder)
     dtype = wanted or stored

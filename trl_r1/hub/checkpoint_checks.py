@@ -6,6 +6,7 @@ Everything is read from headers and on the meta device, so a checkpoint of any s
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,9 @@ def is_adapter(folder: str | Path) -> bool:
     return (Path(folder) / ADAPTER_CONFIG).is_file() and not (Path(folder) / "config.json").is_file()
 
 
+logger = logging.getLogger(__name__)
+
+
 @contextmanager
 def loading_alone() -> Iterator[None]:
     """
@@ -50,6 +54,14 @@ def loading_alone() -> Iterator[None]:
             deepspeed.set_hf_deepspeed_config(active)
 
 
+def needs_own_code(folder: str | Path) -> bool:
+    """Whether a model's class is not of transformers but in files of its own, which only `trust_remote_code` runs."""
+    try:
+        return "auto_map" in json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+
+
 def check_weights(folder: str | Path) -> None:
     """
     Check that the weights of a checkpoint are whole safetensors files that fill its model, and nothing beside them.
@@ -64,7 +76,11 @@ def check_weights(folder: str | Path) -> None:
     """
     folder = Path(folder)
     problems = list(_file_problems(folder))
-    if not problems and not is_adapter(folder):
+    if needs_own_code(folder):
+        logger.warning(
+            "%s: not checked further: its model is no class of transformers and brings its own code", folder
+        )
+    elif not problems and not is_adapter(folder):
         problems += _model_problems(folder)
     if problems:
         raise CheckpointError("\n".join(f"{folder}: {problem}" for problem in problems))
@@ -95,7 +111,7 @@ def check_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
         raise CheckpointError(
             f"{folder}: eos_token: the tokenizer names none, so nothing ends a reply; set it, {hint}"
         )
-    if not is_adapter(folder):
+    if not is_adapter(folder) and not needs_own_code(folder):
         _check_agreement(folder, tokenizer)
     return tokenizer
 

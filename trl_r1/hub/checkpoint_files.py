@@ -124,6 +124,7 @@ def _own_generation_config(folder: Path) -> GenerationConfig | None:
     """What the model says of generation; an adapter's model is its base."""
     from transformers import AutoConfig, GenerationConfig
 
+    _read_json(folder / GENERATION_CONFIG)  # a damaged one is an error, as missing it is not
     name, revision = str(folder), "main"
     if is_adapter(folder) and not (folder / GENERATION_CONFIG).is_file():
         content = _read_json(folder / ADAPTER_CONFIG)

@@ -108,7 +108,11 @@ def merge(wrapped: Any) -> Any:
     if tied:
         _untie(wrapped.get_base_model())
     try:
-        model = wrapped.merge_and_unload(safe_merge=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", message="Input and output embeddings are no longer tied"
+            )  # looked at below
+            model = wrapped.merge_and_unload(safe_merge=True)
     except ValueError as error:  # not a number, or two adapters that do not go together
         raise CheckpointError(f"the adapter cannot be merged ({first_line(error)}); train it again") from error
     if tied:

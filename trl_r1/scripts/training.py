@@ -41,6 +41,11 @@ def load_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
             f"model_name_or_path: no tokenizer in {name!r} ({first_line(error)}); "
             "save one beside the model with tokenizer.save_pretrained"
         ) from error
+    if not tokenizer.is_fast or tokenizer.eos_token is None:
+        missing = "end token" if tokenizer.is_fast else "fast form (tokenizer.json)"
+        raise TemplateError(
+            f"model_name_or_path: the tokenizer of {name!r} has no {missing}, so no checkpoint could be used"
+        )
     if recipe.script_args.chat_template:
         tokenizer.chat_template = load_template(recipe.script_args.chat_template)
     if tokenizer.pad_token is None:
