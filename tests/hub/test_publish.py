@@ -289,3 +289,22 @@ def test_whatever_is_raised_a_run_does_not_end_on_it(online, finished, monkeypat
     monkeypatch.setattr(HfApi, "list_repo_tree", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         publish_or_explain(finished, TARGET)
+
+
+def test_what_cannot_be_written_down_was_published_all_the_same(online, finished, caplog):
+    (finished / "published.json").mkdir()
+    assert publish(finished, TARGET).commit
+    assert "published.json: not written" in caplog.text
+    assert publish(finished, TARGET).sent == []
+
+
+def test_many_small_files_are_compared_by_hash_and_some_by_their_bytes(online, finished, monkeypatch):
+    monkeypatch.setattr("trl_r1.hub.publishing.read_back.MOST_READ", 3)
+    publish(finished, TARGET)
+    read = [request.path for request in online.requests if "/resolve/" in request.path]
+    assert len(read) == 3
+
+
+def test_the_address_of_a_branch_with_a_slash(online, finished):
+    result = publish(finished, HubTarget(repo_id="me/zero", revision="stages/zero"))
+    assert result.url.endswith("/me/zero/tree/stages%2Fzero")

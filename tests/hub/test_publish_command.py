@@ -152,6 +152,7 @@ def target(*arguments):
 def test_the_place_is_the_command_lines_then_the_recipes_then_the_last(finished, monkeypatch):
     (finished / "published.json").write_text(json.dumps({"repo_id": "me/last", "revision": "last"}))
     assert target(finished) == HubTarget(repo_id="me/last", revision="last")
+    assert target(finished, "--repo_id", "me/other") == HubTarget(repo_id="me/other")
     config = {"hub_model_id": "me/recipe", "hub_revision": "zero", "hub_tag": "v1", "hub_private_repo": False}
     record = dataclasses.replace(read_stage_record(finished), config=config, config_sha256=hash_json(config))
     write_stage_record(finished, record)

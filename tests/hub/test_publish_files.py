@@ -1,5 +1,6 @@
 """What of a folder is sent, and what stops it."""
 
+import dataclasses
 import hashlib
 import json
 
@@ -9,6 +10,7 @@ from fake_run import FakeRun
 from trl_r1.errors import PublishError
 from trl_r1.hub import plan_files
 from trl_r1.hub.publishing import files
+from trl_r1.stage_record import describe_data_files, read_stage_record, write_stage_record
 
 
 SENT = [
@@ -48,9 +50,14 @@ def test_more_files_on_request(finished):
 
 def test_data_with_its_subsets(tmp_path):
     folder = FakeRun(tmp_path).stage("data", "rejection_sample")
-    for path in ("easy/train.jsonl", "easy/test.parquet", "checkpoint-1/a.jsonl", ".cache/b.jsonl", "notes.log"):
+    for path in ("easy/train.jsonl", "easy/test.parquet", "checkpoint-1/a.txt", ".cache/b.jsonl", "notes.log"):
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_text("{}\n")
+    with pytest.raises(PublishError, match=r"easy/test\.parquet: stage\.json does not list it"):
+        plan_files(folder)
+    record = read_stage_record(folder)
+    artefacts = [*record.artefacts, *describe_data_files(folder)]
+    write_stage_record(folder, dataclasses.replace(record, artefacts=artefacts))
     assert paths(folder) == ["easy/test.parquet", "easy/train.jsonl", "stage.json", "train.jsonl"]
 
 
@@ -119,3 +126,10 @@ def test_a_model_without_safetensors_is_refused(tmp_path):
     (folder / "pytorch_model.bin").write_bytes(b"pickle")
     with pytest.raises(PublishError, match=r"no \*\.safetensors"):
         plan_files(folder)
+
+
+def test_weights_that_no_record_vouches_for_are_refused(finished):
+    (finished / "model-00001-of-00002.safetensors").write_bytes(b"of an earlier training")
+    with pytest.raises(PublishError, match=r"model-00001-of-00002\.safetensors: stage\.json does not list it"):
+        plan_files(finished)
+    assert "model-00001-of-00002.safetensors" in paths(finished, include=["model-00001*"])

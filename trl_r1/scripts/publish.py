@@ -86,6 +86,8 @@ def stage_target(options: argparse.Namespace) -> HubTarget:
     recipe_id = config.get("hub_dataset_id" if repo_type == "dataset" else "hub_model_id")
     own_name = Path(options.folder).resolve().name if config.get("push_to_hub") else None  # as training would push it
     repo_id = options.repo_id or recipe_id or last.get("repo_id") or own_name
+    if repo_id and str(last.get("repo_id")).split("/")[-1] != str(repo_id).split("/")[-1]:
+        last = {}  # the branch there says nothing of one elsewhere
     if not repo_id:
         raise PublishError("repo_id: missing; give --repo_id me/my-r1, the stage's recipe names none")
     return HubTarget(

@@ -82,13 +82,13 @@ def plan_files(folder: str | Path, *, token: str | None = None, include: Sequenc
         `list[PublishedFile]`: in the order of their paths.
 
     Raises:
-        [`PublishError`]: when the stage has not finished, its weights are not those it recorded, or a file holds a
-            token.
+        [`PublishError`]: when the stage has not finished, its weights or data are not those it recorded, or a file
+            holds a token.
     """
     record = read_finished(folder)
     folder = Path(folder)
     files = [describe_file(folder, path, token) for path in publishable(folder, include)]
-    _check_recorded(folder, record, files)
+    _check_recorded(folder, record, files, include)
     return files
 
 
@@ -106,11 +106,6 @@ def has_weights(folder: Path) -> bool:
 def repo_type_of(folder: str | Path, record: StageRecord) -> RepoType:
     """The type of repository for what a stage made."""
     return "model" if record.kind in MODEL_KINDS or has_weights(Path(folder)) else "dataset"
-
-
-def is_evidenced(path: str) -> bool:
-    """Whether a path is one of weights, of the index of their shards, or of data: what a record vouches for."""
-    return path.endswith(".safetensors.index.json") or any(fnmatch(path, kind) for kind in (WEIGHTS, *DATA))
 
 
 def hash_files(files: Sequence[PublishedFile]) -> str:
@@ -204,16 +199,24 @@ def _check_secret(name: str, text: bytes, token: str | None) -> None:
         )
 
 
-def _check_recorded(folder: Path, record: StageRecord, files: Sequence[PublishedFile]) -> None:
-    """Weights and data are what the record says, so that it is evidence of them."""
-    found = {file.path: file for file in files}
-    recorded = {artefact.path: artefact for artefact in record.artefacts if is_evidenced(artefact.path)}
-    for path, artefact in recorded.items():
+def _check_recorded(folder: Path, record: StageRecord, files: Sequence[PublishedFile], include: Sequence[str]) -> None:
+    """Weights, or data, are those that the record vouches for: all of them, and no others."""
+    weights = has_weights(folder)
+    if record.kind in MODEL_KINDS and not weights:
+        raise PublishError(f"folder: no *.safetensors in {str(folder)!r}; save the model with save_pretrained")
+    recorded = {item.path: item.sha256 for item in record.artefacts if _is_evidenced(item.path, weights)}
+    found = {file.path: file.sha256 for file in files if _is_evidenced(file.path, weights)}
+    for path in sorted(recorded.keys() | found.keys()):
         if path not in found:
             raise PublishError(f"{path}: stage.json lists it and {str(folder)!r} lacks it; run the stage again")
-        if found[path].sha256 != artefact.sha256:
-            raise PublishError(
-                f"{path}: not the bytes that stage.json recorded; put those back, or run the stage again"
-            )
-    if record.kind in MODEL_KINDS and not has_weights(folder):
-        raise PublishError(f"folder: no *.safetensors in {str(folder)!r}; save the model with save_pretrained")
+        if path in recorded and found[path] != recorded[path]:
+            raise PublishError(f"{path}: not the bytes that stage.json recorded; bring those back, or run it again")
+        if path not in recorded and not any(fnmatch(path, pattern) for pattern in include):
+            raise PublishError(f"{path}: stage.json does not list it; take it out, or run the stage again")
+
+
+def _is_evidenced(path: str, weights: bool) -> bool:
+    """Whether a record must vouch for a path: weights beside the record in a model's folder, data anywhere else."""
+    if weights:
+        return "/" not in path and (fnmatch(path, WEIGHTS) or path.endswith(".safetensors.index.json"))
+    return any(fnmatch(path, pattern) for pattern in DATA)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from trl_r1.errors import PublishError, R1Error
 from trl_r1.hub.publishing.access import ask_for, check_names, ensure_repository, find_token, taken
@@ -217,7 +218,7 @@ def _finish_card(folder: Path, record: StageRecord) -> None:
             from trl_r1.hub.dataset_card import create_dataset_card
 
             create_dataset_card(folder)
-    except R1Error as error:
+    except (R1Error, OSError) as error:
         raise PublishError(f"{CARD_NAME}: cannot be written, and nothing is sent without it; {error}") from error
 
 
@@ -267,24 +268,26 @@ def _preview(
 
 
 def _url(api: HfApi, target: HubTarget) -> str:
-    return f"{api.endpoint}/{URL_PARTS[target.repo_type]}{target.repo_id}/tree/{target.revision}"
+    branch = quote(target.revision, safe="")
+    return f"{api.endpoint}/{URL_PARTS[target.repo_type]}{target.repo_id}/tree/{branch}"
 
 
 def _write_published(folder: Path, result: PublishResult, content: Mapping[str, str]) -> None:
     target = result.target
-    write_json(
-        folder / PUBLISHED_NAME,
-        {
-            "repo_id": target.repo_id,
-            "repo_type": target.repo_type,
-            "revision": target.revision,
-            "tag": result.tag,
-            "commit": result.commit,
-            "url": result.url,
-            "when": datetime.now(UTC).isoformat(timespec="seconds"),
-            "files": dict(content),
-        },
-    )
+    record = {
+        "repo_id": target.repo_id,
+        "repo_type": target.repo_type,
+        "revision": target.revision,
+        "tag": result.tag,
+        "commit": result.commit,
+        "url": result.url,
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "files": dict(content),
+    }
+    try:
+        write_json(folder / PUBLISHED_NAME, record)
+    except OSError as error:  # a folder that is read only, say; all has arrived, and this only saves work
+        logger.warning("%s: not written (%s)", folder / PUBLISHED_NAME, error.strerror)
 
 
 def _summarise(result: PublishResult) -> None:
