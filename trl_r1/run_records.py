@@ -10,6 +10,7 @@ from typing import Any
 
 from trl_r1.errors import RecordError
 from trl_r1.stage_record import (
+    MERGED_NAME,
     RECORD_NAME,
     Measurement,
     StageRecord,
@@ -136,7 +137,7 @@ class RunRecords:
             for place, record in records.items()
             for entry in record.evaluations
         ]
-        weights = {place: weights_of(place, record) for place, record in records.items()}
+        weights = {place: {weights_of(place, record), merged_weights_of(record)} for place, record in records.items()}
         ranked = sorted(records.items(), key=lambda item: (_rank(item[1].stage, order), item[1].started, str(item[0])))
         stages = [
             FinishedStage(
@@ -144,7 +145,7 @@ class RunRecords:
                 folder=place,
                 record=record,
                 evaluations=tuple(
-                    item for item in evaluations if item.weights_sha256 and item.weights_sha256 == weights[place]
+                    item for item in evaluations if item.weights_sha256 and item.weights_sha256 in weights[place]
                 ),
             )
             for place, record in ranked
@@ -161,6 +162,11 @@ class RunRecords:
         for stage in self.stages.values():
             for evaluation in stage.evaluations:
                 yield stage, evaluation
+
+    def before(self, stage: FinishedStage) -> list[Evaluation]:
+        """What was measured of the models a stage started from."""
+        bases = {parent.weights_sha256 for parent in stage.record.parents if parent.role == "base"} - {None}
+        return [evaluation for evaluation in self.measured if evaluation.weights_sha256 in bases]
 
     @property
     def seconds(self) -> float:
@@ -183,6 +189,13 @@ def weights_of(folder: Path, record: StageRecord) -> str | None:
     """
     names = {path.name for path in weight_files(folder)}
     digests = [[item.path, item.sha256] for item in record.artefacts if item.path in names]
+    return hash_json(digests) if digests else None
+
+
+def merged_weights_of(record: StageRecord) -> str | None:
+    """Hash of the merged form of an adapter, as it was recorded; `None` without one."""
+    inside = ((Path(item.path), item.sha256) for item in record.artefacts)
+    digests = sorted([path.name, digest] for path, digest in inside if path.parent == Path(MERGED_NAME))
     return hash_json(digests) if digests else None
 
 

@@ -4,13 +4,16 @@ import dataclasses
 import hashlib
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+from fake_run import measured
 
 from trl_r1.errors import RecordError
 from trl_r1.hub import Lineage
-from trl_r1.stage_record import describe_artefacts, hash_file
+from trl_r1.run_records import RunRecords
+from trl_r1.stage_record import describe_artefacts, hash_file, hash_weights
 
 
 def names(lineage):
@@ -60,8 +63,6 @@ def test_moved_together(ancestry, tmp_path):
 
 
 def test_copy_beside_a_changed_original(ancestry, tmp_path):
-    import shutil
-
     shutil.copytree(ancestry.folder, tmp_path / "copy")
     (ancestry.folder / "base" / "model.safetensors").write_bytes(b"trained anew")
     lineage = Lineage.from_folder(tmp_path / "copy" / "cold")
@@ -197,3 +198,23 @@ def test_weights_that_changed_since_they_were_read_are_read_again(ancestry):
     path.write_bytes(b"BASE")
     with pytest.raises(RecordError, match="holds other weights"):
         Lineage.from_folder(ancestry.folder / "zero")
+
+
+def test_a_merged_adapter_is_its_stage(ancestry):
+    """Whoever starts from the merged form, or measures it, does so with the stage that trained the adapter."""
+    zero = ancestry.folder / "zero"
+    (zero / "merged").mkdir()
+    (zero / "merged" / "model.safetensors").write_bytes(b"merged")
+    ancestry.edit("zero", artefacts=[dataclasses.asdict(item) for item in describe_artefacts(zero)])
+    folder = ancestry.stage("next", "sft", weights=b"next", parents=[("zero/merged", "base")])
+    assert [node.name for node in Lineage.from_folder(folder).nodes.values()] == ["base", "org/judge", "zero", "next"]
+    entry = measured(hash_weights(zero / "merged"))
+    ancestry.stage("evaluation", "evaluate", parents=[("zero/merged", "evaluated")], evaluations=[entry])
+    assert [item.suite for item in RunRecords.read(ancestry.folder).stages["zero"].evaluations] == ["test"]
+    (zero / "merged" / "model.safetensors").write_bytes(b"other")
+    with pytest.raises(RecordError, match="holds other weights"):
+        Lineage.from_folder(folder)
+    with pytest.raises(RecordError, match=r"artefacts: merged/model\.safetensors"):
+        Lineage.from_folder(zero)
+    shutil.rmtree(zero / "merged")
+    assert Lineage.from_folder(zero).root.name == "zero"

@@ -11,6 +11,7 @@ from trl_r1.hub.lineage_nodes import LineageNode
 from trl_r1.run_records import EPISODE_NAME
 from trl_r1.stage_record import (
     DATA_SUFFIXES,
+    MERGED_NAME,
     RECORD_NAME,
     Artefact,
     Parent,
@@ -46,6 +47,8 @@ def check_files(folder: Path, record: StageRecord) -> None:
                 "or run the stage again"
             )
     for item in record.artefacts:
+        if item.path.startswith(f"{MERGED_NAME}/") and not (folder / MERGED_NAME).is_dir():
+            continue  # it can be made again
         if item.path in CHECKED_NAMES or is_weight_file(item.path) or item.path.endswith(DATA_SUFFIXES):
             _check_file(folder, item)
     _check_template(folder, record, listed)

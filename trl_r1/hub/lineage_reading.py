@@ -24,6 +24,7 @@ from trl_r1.stage_record import (
     is_weight_file,
     read_json_record,
     read_stage_record,
+    stage_folder,
 )
 from trl_r1.stage_record.hub_cache import find_snapshot, hash_snapshot_weights
 
@@ -117,9 +118,10 @@ class LineageReader:
                 "run the pipeline again"
             )
         folder = folders[0]
-        if parent.stage is None and not has_stage_record(folder):
+        home = stage_folder(folder)
+        if parent.stage is None and home is None:
             return self._add_leaf(LineageNode(name=parent.name_or_path, folder=folder, **_card_of(parent)))
-        return self.add_stage(folder, below)
+        return self.add_stage(home or folder, below)
 
     def _add_leaf(self, node: LineageNode) -> LineageNode:
         return self.nodes.setdefault(node.key, node)
@@ -169,7 +171,7 @@ def _card_of(parent: Parent) -> dict[str, Any]:
 def _recorded_weights(node: LineageNode, snapshot: Path) -> str | None:
     """The hash of a snapshot's weight files, as the record that lies beside them has it."""
     items = node.record.artefacts if node.record else []
-    digests = sorted((item.path, item.sha256) for item in items if is_weight_file(item.path))
+    digests = sorted((item.path, item.sha256) for item in items if is_weight_file(item.path) and "/" not in item.path)
     digests = [(path, digest) for path, digest in digests if (snapshot / path).is_file()]
     return hash_json(digests) if digests else None
 

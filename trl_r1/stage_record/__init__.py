@@ -6,6 +6,7 @@ and writes it, `typed_reading` and `consistency` refuse one that is damaged, `de
 
 from trl_r1.stage_record.describe import (
     DATA_SUFFIXES,
+    MERGED_NAME,
     RECORDED_PACKAGES,
     collect_hardware,
     collect_versions,
@@ -14,6 +15,7 @@ from trl_r1.stage_record.describe import (
     describe_data_files,
     describe_parent,
     hash_model,
+    stage_folder,
 )
 from trl_r1.stage_record.files import (
     check_plausible,
@@ -41,6 +43,7 @@ from trl_r1.stage_record.schema import (
 
 __all__ = [
     "DATA_SUFFIXES",
+    "MERGED_NAME",
     "RECORDED_PACKAGES",
     "RECORD_NAME",
     "SCHEMA_VERSION",
@@ -69,6 +72,7 @@ __all__ = [
     "read_json_record",
     "read_record_content",
     "read_stage_record",
+    "stage_folder",
     "weight_files",
     "write_json",
     "write_stage_record",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trl_r1.stage_record.files import has_stage_record, read_stage_record
-from trl_r1.stage_record.hashing import hash_file, hash_weights
+from trl_r1.stage_record.hashing import hash_file, hash_weights, weight_files
 from trl_r1.stage_record.hub_cache import (
     CardFacts,
     fetch_file,
@@ -24,6 +24,7 @@ from trl_r1.stage_record.schema import RECORD_NAME, Artefact, Parent
 DATA_SUFFIXES = (".jsonl", ".parquet", ".csv")  # files of rows, as `datasets` reads them
 RECORDED_PACKAGES = ("trl_r1", "trl", "transformers", "torch", "accelerate", "datasets", "peft", "huggingface_hub")
 LINEAGE_NAME = "lineage.json"
+MERGED_NAME = "merged"  # folder in an adapter's, of the model that it makes of its base
 MADE_FROM_RECORDS = ("README.md", LINEAGE_NAME, "training_curves.png", "published.json")  # after the record
 OUR_TAG = "trl_r1"  # of the cards this package writes
 
@@ -44,7 +45,8 @@ def describe_parent(name_or_path: str, role: str, revision: str | None = None) -
     """
     if Path(name_or_path).is_dir():
         card = read_local_card(Path(name_or_path))
-        stage = read_stage_record(name_or_path).stage if has_stage_record(name_or_path) else None
+        home = stage_folder(Path(name_or_path))
+        stage = read_stage_record(home).stage if home else None
         return _parent(name_or_path, role, card, weights_sha256=hash_weights(name_or_path), stage=stage)
     snapshot = find_snapshot(name_or_path, revision)
     if snapshot is None:
@@ -54,6 +56,13 @@ def describe_parent(name_or_path: str, role: str, revision: str | None = None) -
         fetch_file(name_or_path, LINEAGE_NAME, snapshot.name)  # for its lineage to go on through the parent's
     weights = hash_snapshot_weights(snapshot)
     return _parent(name_or_path, role, card, revision=snapshot.name, weights_sha256=weights)
+
+
+def stage_folder(folder: Path) -> Path | None:
+    """Folder of the stage that left a checkpoint: its own, or that around a merged adapter; `None` for none."""
+    if has_stage_record(folder):
+        return folder
+    return folder.parent if folder.name == MERGED_NAME and has_stage_record(folder.parent) else None
 
 
 def describe_data_card(name: str, revision: str | None) -> CardFacts:
@@ -76,12 +85,23 @@ def _parent(name_or_path: str, role: str, card: CardFacts, **fields: Any) -> Par
 
 
 def describe_artefacts(folder: str | Path) -> list[Artefact]:
-    """Every file directly in a stage's folder, but for the record and the trainer's checkpoints."""
-    found = []
-    for path in sorted(Path(folder).glob("*")):
-        if path.is_file() and path.name not in {RECORD_NAME, *MADE_FROM_RECORDS} and not path.name.startswith("."):
-            found.append(Artefact(path=path.name, size=path.stat().st_size, sha256=hash_file(path)))
-    return found
+    """
+    Every file directly in a stage's folder, but for the record, what is made from it and the trainer's checkpoints.
+
+    Of a merged adapter the weights are among them.
+    """
+    folder = Path(folder)
+    found = [
+        path
+        for path in sorted(folder.glob("*"))
+        if path.is_file() and path.name not in {RECORD_NAME, *MADE_FROM_RECORDS} and not path.name.startswith(".")
+    ]
+    return [_describe_file(folder, path) for path in (*found, *weight_files(folder / MERGED_NAME))]
+
+
+def _describe_file(folder: Path, path: Path) -> Artefact:
+    inside = path.relative_to(folder).as_posix()
+    return Artefact(path=inside, size=path.stat().st_size, sha256=hash_file(path))
 
 
 def describe_data_files(folder: str | Path) -> list[Artefact]:
@@ -91,7 +111,7 @@ def describe_data_files(folder: str | Path) -> list[Artefact]:
     for path in sorted(folder.glob("*/**/*")):
         inside = path.relative_to(folder)
         if path.suffix in DATA_SUFFIXES and path.is_file() and not any(part.startswith(".") for part in inside.parts):
-            found.append(Artefact(path=inside.as_posix(), size=path.stat().st_size, sha256=hash_file(path)))
+            found.append(_describe_file(folder, path))
     return found
 
 
