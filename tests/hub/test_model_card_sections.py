@@ -13,7 +13,6 @@ from huggingface_hub import ModelCard
 from trl_r1.errors import RecordError
 from trl_r1.hub import create_model_card, create_model_cards
 from trl_r1.hub.card_text import is_unedited
-from trl_r1.run_records import RunRecords
 from trl_r1.stage_record import (
     ContaminationCheck,
     DataSource,
@@ -173,6 +172,14 @@ def test_examples_load_from_the_hub_at_its_revision(full):
     published = {"repo_id": "lab/zero", "repo_type": "model", "revision": "main", "when": "2026-01-02T00:00:00+00:00"}
     (full.folder / "zero" / "published.json").write_text(json.dumps(published))
     assert 'model="lab/zero")' in section(card_of(full), "How to use it")
+    assert 'model="us/new", revision="r1-zero")' in create_model_card(full.folder / "zero", repo_id="us/new")
+
+
+def test_the_licence_of_the_recipe_goes_before_that_of_the_pipeline(full):
+    config = full.read("zero")["config"] | {"hub_license": "mit"}
+    full.edit("zero", config=config, config_sha256=hash_json(config))
+    (full.folder / "pipeline.json").write_text('{"license": "apache-2.0"}')
+    assert "\nlicense: mit\n" in card_of(full)
 
 
 def test_text_and_picture_are_rebuilt_alike(full):
@@ -322,9 +329,3 @@ def test_an_adapter_says_so(ancestry):
     (folder / "merged").mkdir()
     (folder / "merged" / "config.json").write_text("{}")
     assert 'subfolder="merged"' in create_model_card(folder)
-
-
-def test_evaluations_reach_the_card_by_their_weights(full):
-    stages = RunRecords.read(full.folder).stages
-    assert {each.suite for each in stages["zero"].evaluations} == {"exam/1", "test"}
-    assert hash_json(full.read("zero")["config"]) == full.read("zero")["config_sha256"]

@@ -169,7 +169,8 @@ class _Run:
         license = item.stage.record.config.get("hub_license") or content.get("license")
         shared: dict[str, Any] = {"license": license, "pipeline": content, "repo_id": item.target.repo_id}
         if item.target.repo_type == "model":
-            create_model_card(item.folder, evaluations=item.stage.evaluations, **shared)
+            before = self.records.before(item.stage)
+            create_model_card(item.folder, evaluations=item.stage.evaluations, before=before, **shared)
         else:
             create_dataset_card(item.folder, **shared)
 

@@ -75,7 +75,10 @@ def create_model_card(
     if record is None or record.kind not in SUMMARIES:
         raise RecordError(f"{folder}: a stage that leaves no model; a card is for {', '.join(SUMMARIES)}")
     picture = draw_curves(record.history)
-    text = seal(_render(_sections(folder, record, lineage, evaluations, before, license, pipeline or {}, picture)))
+    sections = _sections(folder, record, lineage, evaluations, before, license, pipeline or {})
+    sections["usage"] = usage_section(folder, record, repo_id)
+    sections["curves"] = CURVES_NAME if picture else ""
+    text = seal(_render(sections))
     write_benchmark_files(folder, benchmark_entries(evaluations))
     write_curves(folder, picture)
     _write_text(folder / CARD_NAME, text)
@@ -102,12 +105,11 @@ def create_model_cards(pipeline_folder: str | Path) -> list[Path]:
         stage for stage in records.stages.values() if stage.record.kind in SUMMARIES and stage.is_checkpoint
     ]
     for stage in checkpoints:
-        bases = {parent.weights_sha256 for parent in stage.record.parents if parent.role == "base"} - {None}
         create_model_card(
             stage.folder,
             evaluations=stage.evaluations,
-            before=[each for each in records.measured if each.weights_sha256 in bases],
-            license=content.get("license"),
+            before=records.before(stage),
+            license=stage.record.config.get("hub_license") or content.get("license"),
             pipeline=content,
         )
     return [stage.folder / CARD_NAME for stage in checkpoints]
@@ -121,9 +123,8 @@ def _sections(
     before: Sequence[Evaluation],
     license: str | None,
     pipeline: Mapping[str, Any],
-    picture: bytes | None,
 ) -> dict[str, Any]:
-    """What the template is filled with; every text in it is Markdown already."""
+    """What most of the template is filled with; every text in it is Markdown already."""
     metadata = card_metadata(lineage, record, evaluations, license)
     licence = metadata.license_name or metadata.license
     results, other_results = card_tables.result_rows(evaluations, before)
@@ -132,7 +133,6 @@ def _sections(
         "name": plain(record.stage),
         "summary": SUMMARIES[record.kind],
         "glance": list(card_facts.at_a_glance(folder, record, lineage, evaluations, before, licence)),
-        "usage": usage_section(folder, record),
         "results": results,
         "other_results": other_results,
         "compared": any(row["before"] for row in results),
@@ -145,7 +145,6 @@ def _sections(
         "rewards": card_tables.reward_rows(record),
         "training": card_tables.training_rows(record),
         "loss_notes": card_facts.loss_notes(record),
-        "curves": CURVES_NAME if picture else "",
         "episode": episode_section(folder, record),
         "limits": list(card_facts.limits(folder, record, evaluations)),
         "commands": card_facts.commands(record, pipeline),

@@ -82,13 +82,15 @@ class HubPlace:
         return inline_code(f'AutoModelForCausalLM.from_pretrained({self.python}, subfolder="merged")')
 
 
-def hub_place(folder: Path, record: StageRecord) -> HubPlace:
-    """Where a checkpoint was published, is to be published, or lies."""
+def hub_place(folder: Path, record: StageRecord, repo_id: str | None = None) -> HubPlace:
+    """Where a checkpoint is about to be published (`repo_id`), was published, is to be published, or lies."""
     from trl_r1.hub.publishing.publish import read_published
 
     published = read_published(folder)
     config = record.config
-    if isinstance(published.get("repo_id"), str):
+    if repo_id is not None and published.get("repo_id") != repo_id:
+        path, revision = repo_id, config.get("hub_revision")
+    elif isinstance(published.get("repo_id"), str):
         path, revision = published["repo_id"], published.get("revision")
     elif config.get("hub_model_id"):
         path, revision = str(config["hub_model_id"]), config.get("hub_revision")
@@ -97,13 +99,13 @@ def hub_place(folder: Path, record: StageRecord) -> HubPlace:
     return HubPlace(path, None if revision in (None, "main") else str(revision), on_hub=True)
 
 
-def usage_section(folder: Path, record: StageRecord) -> dict[str, Any]:
+def usage_section(folder: Path, record: StageRecord, repo_id: str | None = None) -> dict[str, Any]:
     """What the usage section of a card is filled with."""
     names = {artefact.path for artefact in record.artefacts}
     template = record.config.get("prompt_template")
     return {
         "kind": usage_kind(record),
-        "place": hub_place(folder, record),
+        "place": hub_place(folder, record, repo_id),
         "adapter": is_adapter(record),
         "merged": (folder / "merged" / "config.json").is_file(),
         "prefill": PREFILL_TEMPLATE if PREFILL_TEMPLATE in names else "",
