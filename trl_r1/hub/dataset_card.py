@@ -188,9 +188,10 @@ def _place(folder: Path, record: StageRecord) -> tuple[str | None, str]:
     if published.get("repo_type") != "dataset":
         published = {}
     named = config.get("hub_dataset_id")
+    branch = str(config.get("hub_revision") or MAIN)
     if named and "/" in str(named):
-        return str(named), str(config.get("hub_revision") or MAIN)
-    return published.get("repo_id"), str(published.get("revision") or MAIN)
+        return str(named), branch
+    return published.get("repo_id"), str(published.get("revision") or branch)
 
 
 def _metadata(data: _Data, license: str | None) -> DatasetCardData:

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from trl_r1.errors import PublishError
 from trl_r1.hub.dataset_card import is_data_stage
@@ -89,11 +89,9 @@ def plan_pipeline(
     taken: set[tuple[str, str]] = set()
     items = []
     for number, stage in enumerate(stages, start=1):
-        target = _own_target(stage, namespace, private, token)
-        if target is None:
-            kind = repo_type_of(stage) or "model"
-            name = _free_name(prefix, make_slug(stage.name) or f"stage-{number}", kind, taken)
-            target = HubTarget(repo_id=f"{namespace}/{name}", repo_type=kind, private=private, token=token)
+        kind = repo_type_of(stage) or "model"
+        name = _own_name(stage, kind) or _free_name(prefix, make_slug(stage.name) or f"stage-{number}", kind, taken)
+        target = _target(stage, kind, name if "/" in name else f"{namespace}/{name}", private, token)
         items.append(
             PlannedItem(name=stage.name, folder=stage.folder, target=target, note=describe_stage(stage), stage=stage)
         )
@@ -156,17 +154,20 @@ def shorten(text: str, length: int) -> str:
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
-def _own_target(stage: FinishedStage, namespace: str, private: bool, token: str | None) -> HubTarget | None:
-    """Where the stage's recipe sends it, if it says so."""
-    config: dict[str, Any] = stage.record.config
-    kind = repo_type_of(stage) or "model"
+def _own_name(stage: FinishedStage, kind: RepoType) -> str:
+    """Where the stage's recipe sends it; empty if it does not say."""
+    config = stage.record.config
     name = config.get("hub_dataset_id" if kind == "dataset" else "hub_model_id")
     if not name and config.get("push_to_hub"):
         name = stage.folder.resolve().name  # as the stage itself would have been pushed
-    if not name:
-        return None
+    return str(name or "")
+
+
+def _target(stage: FinishedStage, kind: RepoType, repo_id: str, private: bool, token: str | None) -> HubTarget:
+    """The place of a stage, with the branch and tag of its recipe."""
+    config = stage.record.config
     return HubTarget(
-        repo_id=str(name) if "/" in str(name) else f"{namespace}/{name}",
+        repo_id=repo_id,
         repo_type=kind,
         revision=str(config.get("hub_revision") or MAIN),
         tag=config.get("hub_tag"),
@@ -217,7 +218,8 @@ def _describe_model(record: StageRecord) -> str:
     if record.kind == "script":
         return f"{what}, {record.config.get('script') or 'unnamed'}"
     bases = [parent.stage or parent.name_or_path for parent in record.parents if parent.role == "base"]
-    return f"{what} {', '.join(bases) or 'an unrecorded base'}"
+    read = ", ".join(Path(source.source).name for source in record.data) if record.kind == "sft" else ""
+    return f"{what} {', '.join(bases) or 'an unrecorded base'}{f' on {read}' if read else ''}"
 
 
 def _describe_data(record: StageRecord) -> str:
