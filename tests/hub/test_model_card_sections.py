@@ -316,6 +316,31 @@ def test_a_licence_is_written_as_the_hub_takes_it(ancestry, license, expected):
     assert {name: value for name, value in header.items() if name.startswith("license")} == expected
 
 
+def test_the_plain_prompt_comes_with_the_checkpoint(ancestry):
+    folder = ancestry.folder / "zero"
+    assert 'load_prompt_template("r1_zero")' in create_model_card(folder)
+    (folder / "prompt_template.txt").write_text("user: {prompt}")
+    put_episode(ancestry, "zero")
+    assert f'open("{folder}/prompt_template.txt").read()' in create_model_card(folder)
+    text = create_model_card(folder, repo_id="me/zero")
+    assert 'template = open(hf_hub_download("me/zero", "prompt_template.txt")).read()' in text
+    compile(re.search("```python\n(.*?)```", text, re.DOTALL)[1], "card", "exec")
+
+
+@pytest.mark.parametrize("adapter", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [("sft", {}), ("grpo", {"prompt_template": "r1_zero"}), ("script", {}), ("reward_model", {})],
+)
+def test_the_example_is_python(ancestry, kind, config, adapter):
+    folder = ancestry.stage("x", kind, weights=b"x", config=config)
+    if adapter:
+        (folder / "adapter_config.json").write_text("{}")
+        put_episode(ancestry, "x")
+    text = create_model_card(folder, repo_id='me/"x', verify_weights=False)
+    compile(re.search("```python\n(.*?)```", text, re.DOTALL)[1], "card", "exec")
+
+
 def test_an_adapter_says_so(ancestry):
     made = ancestry
     folder = made.stage("tuned", "sft", weights=b"t", parents=[("org/base", "base")])

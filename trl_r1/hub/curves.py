@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CURVES_NAME: Final = "training_curves.png"
 COLUMNS: Final = 3
 PANEL_INCHES: Final = (4.0, 3.1)  # at 100 dots an inch: 1200 px for a full row, as wide as the Hub shows a card
-LONGEST_LABEL: Final = 30
+LONGEST_LABEL: Final = 28
 # Okabe and Ito's palette, told apart by colour-blind readers; dashes repeat it for grey print
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES: Final = ("-", "--", "-.", ":")
@@ -108,8 +108,9 @@ def _panels(history: Sequence[Mapping[str, Any]]) -> Iterator[Panel]:
     names = dict.fromkeys(name for row in history for name in row)
     rewards = [name for name in names if name.startswith("rewards/") and name.endswith("/mean")]
     if rewards:
-        functions = {name.removeprefix("rewards/").removesuffix("/mean"): name for name in rewards}
-        yield Panel(_REWARDS, "mean, unweighted", functions)
+        shown = {name.removeprefix("rewards/").removesuffix("/mean"): name for name in rewards[: len(COLOURS)]}
+        title = _REWARDS if len(shown) == len(rewards) else f"{_REWARDS} (first {len(shown)} of {len(rewards)})"
+        yield Panel(title, "mean, unweighted", shown)
         yield Panel("Total reward", "weighted sum", {"mean": "reward"})
     for panel in PANELS:
         if not (rewards and panel.title in _NO_USE_IN_GRPO):
@@ -132,7 +133,7 @@ def _draw_panel(axes: Axes, panel: Panel, curves: Mapping[str, tuple[list[float]
     from matplotlib.ticker import MaxNLocator
 
     for index, (label, (steps, values)) in enumerate(curves.items()):
-        shown = label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
+        shown = label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 2] + ".."
         axes.plot(
             steps,
             values,
@@ -150,8 +151,8 @@ def _draw_panel(axes: Axes, panel: Panel, curves: Mapping[str, tuple[list[float]
     drawn = [value for _, values in curves.values() for value in values]
     if min(drawn) >= 0 < max(drawn):
         axes.set_ylim(0, 1.08 * max(drawn))  # a scale that starts elsewhere makes noise look like learning
-    if panel.title == _REWARDS or list(curves) != list(panel.columns)[:1]:
-        axes.legend(fontsize=10, frameon=False)
+    if panel.title.startswith(_REWARDS) or list(curves) != list(panel.columns)[:1]:
+        axes.legend(fontsize=10 if len(curves) < 5 else 8, framealpha=0.7, edgecolor="none")
 
 
 def _is_number(value: Any) -> bool:

@@ -79,7 +79,7 @@ class HubPlace:
     @property
     def merged(self) -> str:
         """Python that loads the merged form of an adapter, as inline code."""
-        return inline_code(f'AutoModelForCausalLM.from_pretrained({self.python}, subfolder="merged")')
+        return inline_code(f'from_pretrained({self.python}, subfolder="merged")')
 
 
 def hub_place(folder: Path, record: StageRecord, repo_id: str | None = None) -> HubPlace:
