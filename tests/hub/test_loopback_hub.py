@@ -2,9 +2,11 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -434,6 +436,36 @@ def test_the_client_survives_a_dropped_upload(hub, api, tmp_path):
     hub.fault("PUT", "/upload/", status=503)
     api.upload_folder(folder_path=tmp_path, repo_id="me/x")
     assert contents.items() <= hub.files("me/x").items()
+
+
+def test_what_a_killed_client_sent_is_not_kept(hub):
+    hub.seed("me/x")
+    host, port = hub.url.removeprefix("http://").split(":")
+    lines = json.dumps({"key": "header", "value": {"summary": "Half"}}) + "\n"
+    with socket.create_connection((host, int(port))) as client:
+        head = "POST /api/models/me/x/commit/main HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hf_me\r\n"
+        client.sendall(f"{head}Content-Length: {len(lines) + 1}\r\n\r\n{lines}".encode())
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(100) == b""
+    assert hub.requests[0].status is None
+    assert len(hub.commits("me/x")) == 1
+
+
+def test_of_commits_on_the_same_parent_one_wins(hub, connect):
+    hub.seed("me/x")
+    parent = hub.refs("me/x")["refs/heads/main"]
+
+    def commit(number):
+        operation = CommitOperationAdd(f"{number}.txt", b"%d" % number)
+        try:
+            connect().create_commit("me/x", [operation], commit_message=f"Add {number}", parent_commit=parent)
+        except HfHubHTTPError as error:
+            return error.response.status_code
+        return 200
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(commit, range(8))) == [200] + [412] * 7
+    assert len(hub.commits("me/x")) == 2
 
 
 def test_datasets_and_models_load_by_name(hub, checkpoint, tmp_path):
