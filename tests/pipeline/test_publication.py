@@ -112,7 +112,7 @@ def test_no_stage_starts_that_could_not_be_published(pipeline, monkeypatch):
     check_targets(pipeline(), ["student"])
 
 
-def refuse(target):
+def refuse(target, *, new):
     raise PublishError("token: its role is 'read'")
 
 

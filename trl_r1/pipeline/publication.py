@@ -69,7 +69,7 @@ def check_targets(pipeline: Pipeline, names: Iterable[str]) -> None:
         from trl_r1.hub.publishing import check_target
 
         try:
-            check_target(target)
+            check_target(target, new=True)
         except PublishError as error:
             problems.append(f"stages.{name}: push_to_hub: {error}")
     if problems:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trl_r1.errors import PublishError
+from trl_r1.errors import PublishError, RecordError
 from trl_r1.scripts.common import is_main_process
 from trl_r1.stage_record import has_stage_record, hash_json, read_stage_record
 
@@ -45,8 +45,7 @@ def publishing(work: Callable[[Recipe], None]) -> Callable[[Recipe], None]:
         if target is None:
             work(recipe)
             return
-        finished = _is_finished(recipe, folder)
-        target = _check_before(target, recipe.processes, new=not finished)
+        target, finished = _look_before(target, recipe, folder)
         if recipe.training_args is not None:
             recipe.training_args.push_to_hub = False
         if finished:
@@ -66,26 +65,35 @@ def output_folder(recipe: Recipe) -> Path:
     return Path((recipe.training_args or recipe.script_args).output_dir)
 
 
-def _check_before(target: HubTarget, processes: int, *, new: bool) -> HubTarget:
+def _look_before(target: HubTarget, recipe: Recipe, folder: Path) -> tuple[HubTarget, bool]:
     """
-    Ask the Hub on the main process, and tell the others what came of it: they would wait for it in vain.
+    Look at the folder and ask the Hub on the main process, and tell the others what came of it.
+
+    Each for itself might see another folder, and would wait in vain for a main process that was refused.
+
+    Returns:
+        `tuple[HubTarget, bool]`: the target, in full on the main process; whether the stage is finished.
 
     Raises:
-        [`PublishError`]: in every process.
+        [`PublishError`] or [`RecordError`]: in every process.
     """
     from trl_r1.hub.publishing import check_target
 
-    reason = None
+    error: PublishError | RecordError | None = None
+    finished = False
     if is_main_process():
         try:
-            target = check_target(target, new=new)
-        except PublishError as error:
-            reason = str(error)
-    if processes > 1:
-        reason = _from_main_process(reason)
-    if reason:
-        raise PublishError(f"push_to_hub: {reason}")
-    return target
+            finished = _is_finished(recipe, folder)
+            target = check_target(target, new=not finished)
+        except RecordError as found:
+            error = found
+        except PublishError as found:
+            error = PublishError(f"push_to_hub: {found}")
+    if recipe.processes > 1:
+        error, finished = _from_main_process((error, finished))
+    if error is not None:
+        raise error
+    return target, finished
 
 
 def _from_main_process(value: Any) -> Any:
