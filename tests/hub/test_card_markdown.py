@@ -5,6 +5,7 @@ import re
 import pytest
 
 from trl_r1.hub.card_markdown import cut_middle, fenced, inline_code, plain, visible
+from trl_r1.hub.card_tables import cell
 
 
 HOSTILE = [
@@ -42,6 +43,21 @@ def test_nothing_leaves_inline_code():
     assert inline_code("a`b``c") == "```a`b``c```"
     assert inline_code("`a`") == "`` `a` ``"
     assert inline_code("a\nb") == "`a b`"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (1.0, "1"),
+        (-0.0, "0"),
+        (1_027_000.0, "1,027,000"),
+        (0.123456, "0.1235"),
+        (1e300, "1e+300"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_numbers_are_written_for_readers(value, shown):
+    assert cell(value) == shown
 
 
 def test_names_stay_readable():

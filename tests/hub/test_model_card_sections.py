@@ -165,6 +165,15 @@ def test_header_is_what_the_hub_reads(full):
     assert data.tags == ["trl_r1", "trl", "grpo", "deepseek-r1-recipe", "reasoning"]
 
 
+@pytest.mark.parametrize("made", ["full", "hostile"])
+def test_the_hub_finds_nothing_wrong_with_the_header(request, tmp_path, online, made):
+    run = request.getfixturevalue("full") if made == "full" else hostile_run(tmp_path)
+    card_of(run)
+    ModelCard.load(run.folder / "zero" / "README.md").validate()
+    assert online.requests[-1].path.endswith("/api/validate-yaml")
+    assert online.requests[-1].status == 200
+
+
 def test_examples_load_from_the_hub_at_its_revision(full):
     use = section(card_of(full), "How to use it")
     assert '"me/zero", revision="r1-zero"' in use

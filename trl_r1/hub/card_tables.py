@@ -17,6 +17,7 @@ SHOWN_TRAINING_METRICS = (
     *("completions/mean_length", "completions/clipped_ratio"),
     *("mean_token_accuracy", "accuracy", "margin", "num_tokens", "epoch"),
 )
+MOST_DIGITS = 10**12  # of a number written out
 MAIN_METRIC = "accuracy"
 GROUPED_METRICS = ("accuracy", "chain_tokens")
 MEANINGS = {
@@ -31,7 +32,12 @@ MEANINGS = {
 
 def cell(value: Any) -> str:
     """A value as the text of one Markdown table cell."""
-    return plain(f"{value:.4g}" if isinstance(value, float) else value)
+    return plain(number(value) if isinstance(value, float) else value)
+
+
+def number(value: float) -> str:
+    """A number with four digits, or all of them if it is whole."""
+    return f"{value + 0.0:,.0f}" if value.is_integer() and abs(value) < MOST_DIGITS else f"{value:.4g}"
 
 
 def code(value: Any) -> str:
