@@ -51,6 +51,7 @@ def test_each_figure_stands_in_one_place():
 
 def test_what_no_record_backs_is_removed(tmp_path):
     write_benchmark_files(tmp_path, benchmark_entries([evaluation(), evaluation(suite="other")]))
+    (tmp_path / ".eval_results" / ".exam.yaml.partial").write_text("- data")
     write_benchmark_files(tmp_path, benchmark_entries([evaluation()]))
     assert [path.name for path in (tmp_path / ".eval_results").iterdir()] == ["exam.yaml"]
     write_benchmark_files(tmp_path, {})

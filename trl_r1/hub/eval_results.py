@@ -121,7 +121,7 @@ def write_benchmark_files(folder: Path, files: Mapping[str, Sequence[EvalResultE
         partial.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
         partial.replace(path)
         written.append(path)
-    for path in set(place.glob("*.yaml")) - set(written):
+    for path in {*place.glob("*.yaml"), *place.glob(".*.partial")} - {*written}:  # a build that was killed, too
         path.unlink()
     if place.is_dir() and not any(place.iterdir()):
         place.rmdir()
