@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trl_r1.errors import RecordError
 from trl_r1.hub import card_tables, dataset_tables
+from trl_r1.hub.card_facts import commands, configuration, reproduction
 from trl_r1.hub.card_text import seal
 from trl_r1.hub.dataset_counts import SamplingCounts, filter_lines, read_counts
 from trl_r1.hub.dataset_files import DataFile, find_data_files, hub_configs, read_rows
-from trl_r1.hub.dataset_rows import RowSummary, example_text, fence
+from trl_r1.hub.dataset_rows import RowSummary, example_block
 from trl_r1.hub.lineage import Lineage
 from trl_r1.hub.publishing import read_published
 from trl_r1.hub.publishing.target import MAIN
@@ -105,7 +105,11 @@ def create_dataset_card(
         **_origin(data),
         **_contents(data),
         limits=list(dataset_tables.limit_lines(data.record, data.counts, license)),
-        **_reproduction(data.record, pipeline or {}),
+        commands=commands(data.record, pipeline or {}),
+        reproduction=list(reproduction(data.folder, data.record)),
+        config=configuration(data.record),
+        notes=[card_tables.cell(note) for note in data.record.notes],
+        citation=cite(data.record) if data.counts else "",
     )
     text = seal(text.encode("utf-8", "backslashreplace").decode("utf-8"))  # half a surrogate pair is in no file
     partial = data.folder / f".{CARD_NAME}.partial"
@@ -131,7 +135,8 @@ def create_dataset_cards(pipeline_folder: str | Path) -> list[Path]:
     records = RunRecords.read(pipeline_folder)
     stages = [stage for stage in records.stages.values() if is_data_stage(stage.folder, stage.record)]
     for stage in stages:
-        create_dataset_card(stage.folder, license=records.content.get("license"), pipeline=records.content)
+        license = stage.record.config.get("hub_license") or records.content.get("license")
+        create_dataset_card(stage.folder, license=license, pipeline=records.content)
     return [stage.folder / CARD_NAME for stage in stages]
 
 
@@ -257,7 +262,7 @@ def _contents(data: _Data) -> dict[str, Any]:
     several = len({item.config for item in data.files}) > 1
     groups = dataset_tables.listed_groups if several else dataset_tables.group_rows
     whole = data.splits[next(key for key in data.splits if key[0] == data.first)]
-    example, cut = example_text(whole.example or {})
+    example, is_whole = example_block(whole.example or {})
     title = "One row" + (f" of `{data.first}`" if several else "")
     return {
         "lengths": data.total.lengths.rows > 0,
@@ -265,29 +270,7 @@ def _contents(data: _Data) -> dict[str, Any]:
         "splits": dataset_tables.split_rows(data.files, data.splits),
         "groups": groups(data.splits),
         "columns": dataset_tables.column_rows(data.splits),
-        "example_title": f"{title}, {cut} letters of its middle left out:" if cut else f"{title}, whole:",
+        "example_title": f"{title}, whole:" if is_whole else f"{title}, shortened:",
         "example": example,
-        "example_fence": fence(example),
-        "contamination": dataset_tables.contamination_rows(data.record),
-    }
-
-
-def _reproduction(record: StageRecord, pipeline: Mapping[str, Any]) -> dict[str, Any]:
-    """How to make it again, and whom to cite."""
-    import yaml
-
-    config = yaml.safe_dump(record.config, sort_keys=True, allow_unicode=True, width=100).strip()
-    command, whole = shlex.join(record.command), ""
-    if pipeline.get("pipeline"):
-        seed = [] if pipeline.get("seed") is None else ["--seed", str(pipeline["seed"])]
-        whole = shlex.join(["trl-r1", "run", str(pipeline["pipeline"]), *seed, "--only", record.stage])
-    return {
-        "command": command,
-        "pipeline_command": whole,
-        "command_fence": fence(command + whole),
-        "reproduction": list(dataset_tables.reproduction_lines(record)),
-        "config": config if record.config else "",
-        "config_fence": fence(config),
-        "notes": [card_tables.cell(note) for note in record.notes],
-        "citation": cite(record) if record.kind == SAMPLED else "",
+        "contamination": card_tables.contamination_rows(data.record),
     }

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from trl_r1.chat_template import ParsedCompletion, ThinkParser
+from trl_r1.hub.card_markdown import cut_middle, fenced
 
 
 MOST_GROUPS: Final = 12  # values a column may have for its rows to be counted by them
@@ -21,7 +21,6 @@ NO_GROUPS: Final = frozenset(  # the texts themselves, and what tells one sample
     | {"sample_index", "teacher", "temperature"}
 )
 _WORD: Final = re.compile(r"[぀-ヿ㐀-鿿豈-﫿]|[^\s぀-ヿ㐀-鿿豈-﫿]+")
-_SEEN_SPACES: Final = frozenset("\n\t")  # in indented JSON only line breaks of the layout are raw
 _TYPES: Final = {bool: "true or false", int: "integer", float: "number", str: "text", type(None): "none"}
 
 
@@ -138,7 +137,7 @@ class RowSummary:
         if parsed is not None:
             self.lengths.add(parsed)
         if not self._whole:
-            self._whole = len(json.dumps(row, ensure_ascii=False, default=str)) <= EXAMPLE_LENGTH
+            self._whole = len(json.dumps(row, ensure_ascii=False, indent=2, default=str)) <= EXAMPLE_LENGTH
             if self._whole or self.example is None:
                 self.example = row
         for name, value in row.items():
@@ -185,32 +184,12 @@ def describe_type(value: Any) -> str:
     return _TYPES.get(type(value), type(value).__name__)
 
 
-def example_text(row: Mapping[str, Any]) -> tuple[str, int]:
-    """
-    A row as indented JSON, with what a reader would not see, or see in another order, spelled out.
-
-    Returns:
-        `tuple[str, int]`: the text, and how many letters were cut from the middle of a row that is too long.
-    """
+def example_block(row: Mapping[str, Any]) -> tuple[str, bool]:
+    """A row as a code block that it cannot leave, and whether it is shown whole."""
     text = json.dumps(row, ensure_ascii=False, indent=2, default=str)
-    cut = max(0, len(text) - EXAMPLE_LENGTH)
-    if cut:
-        half = EXAMPLE_LENGTH // 2
-        text = f"{text[:half]}\n[...]\n{text[-half:]}"
-    return "".join(_visible(letter) for letter in text), cut
-
-
-def fence(text: str) -> str:
-    """A fence longer than any run of backticks in a text, so that the text cannot end its own block."""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    return "`" * max(3, longest + 1)
+    return fenced(cut_middle(text, EXAMPLE_LENGTH), "json"), len(text) <= EXAMPLE_LENGTH
 
 
 def _group_order(item: tuple[Any, Group]) -> tuple[float, int, str]:
     value, group = item
     return (value if isinstance(value, int) else float("inf")), -group.rows, str(value)
-
-
-def _visible(letter: str) -> str:
-    hidden = unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"} and letter not in _SEEN_SPACES
-    return f"\\u{ord(letter):04x}" if hidden else letter

@@ -173,22 +173,6 @@ def column_rows(splits: Mapping[tuple[str, str], RowSummary]) -> list[dict[str, 
     ]
 
 
-def contamination_rows(record: StageRecord) -> list[dict[str, str]]:
-    """One row a check on record."""
-    return [
-        {
-            "benchmark": code(check.benchmark),
-            "method": cell(check.method),
-            "rows_checked": f"{check.rows_checked:,}",
-            "questions": f"{check.questions:,}",
-            "hits": f"{check.hits:,}",
-            "removed": f"{check.removed:,}",
-            "notes": cell(check.notes),
-        }
-        for check in record.contamination
-    ]
-
-
 def limit_lines(record: StageRecord, counts: SamplingCounts | None, license: str | None) -> Iterator[str]:
     """What the data set is not."""
     if counts is None:
@@ -202,20 +186,6 @@ def limit_lines(record: StageRecord, counts: SamplingCounts | None, license: str
         sources = [name for item in (record.data, record.parents) for name in _licenses(item)]
         named = f" The records name, for what it was made from: {cell(', '.join(dict.fromkeys(sources)))}."
         yield f"Its owner has not named a licence.{named if sources else ''}"
-
-
-def reproduction_lines(record: StageRecord) -> Iterator[str]:
-    """What beside the command decides the rows."""
-    for what, values in (("seeds", record.seeds), ("versions", record.versions)):
-        if values:
-            yield f"{what}: " + ", ".join(cell(f"{name} {value}") for name, value in sorted(values.items()))
-    hardware = ", ".join(cell(f"{name} {value}") for name, value in sorted(record.hardware.items()))
-    yield (
-        f"took {record.seconds:.0f} s ({record.cpu_seconds:.0f} s of CPU) on {hardware or 'unrecorded hardware'}, "
-        f"finished {cell(record.finished)}"
-    )
-    for name, digest in sorted(record.template.items()):
-        yield f"{cell(name.replace('_', ' '))}: sha256 {code(digest[:16])}"
 
 
 def _sampling_limits(record: StageRecord, counts: SamplingCounts) -> Iterator[str]:
