@@ -2,7 +2,8 @@
 
 import pytest
 
-from trl_r1.recipe import load_recipe, validate_recipe
+from trl_r1.recipe import inspect_recipe, load_recipe, validate_recipe
+from trl_r1.recipe.comparison import compare_recipe
 from trl_r1.recipe.hub_checks import is_git_ref
 
 
@@ -114,6 +115,20 @@ def test_the_token_is_used_and_written_nowhere(write, tmp_path, monkeypatch):
 def test_a_wrong_token_is_not_repeated(write, lines):
     (problem,) = validate_recipe(write(TRAINING + lines), "sft")
     assert "also-secret" not in problem
+
+
+def test_a_wrong_value_with_a_secret_inside_is_not_repeated(write):
+    lines = TRAINING + "prompts_per_step: 2\nreward_funcs: [{get_judge_reward: {api_key: also-secret}, b: {}}]\n"
+    found = validate_recipe(write(lines), "grpo")
+    assert any(problem.startswith("reward_funcs: the value does not fit; it is not shown") for problem in found)
+    assert not any("also-secret" in problem for problem in found)
+
+
+def test_where_it_goes_is_no_difference_from_the_paper(write):
+    path = write(TRAINING + "push_to_hub: true\nhub_model_id: me/x\nlearning_rate: 0.5\n")
+    shown = {row.field for row in compare_recipe(inspect_recipe(path, "sft"))}
+    assert "learning_rate" in shown
+    assert not {field for field in shown if "hub" in field}
 
 
 def test_a_secret_parameter_of_a_reward_is_refused(write):

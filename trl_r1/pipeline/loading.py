@@ -234,7 +234,8 @@ def _read(
         return None
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         names = {str: "text", int: "a whole number", dict: "a mapping", list: "a list"}
-        problems.append(f"{prefix}{name}: {value!r} is not {names[kind]}")
+        shown = f"a {type(value).__name__}" if name == "env" else repr(value)  # there are secrets in an environment
+        problems.append(f"{prefix}{name}: {shown} is not {names[kind]}")
         return None
     return value
 

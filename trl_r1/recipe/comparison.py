@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from trl_r1.presets import PRESETS, PROMPTS_PER_STEP, PUBLISHED, UPDATES_PER_ROLLOUT
 from trl_r1.recipe.fields import dataclasses_of
+from trl_r1.recipe.hub_checks import HUB_FIELDS
 from trl_r1.recipe.loading import Recipe
 from trl_r1.recipe.specs import field_specs
 
@@ -68,7 +69,7 @@ def compare_recipe(recipe: Recipe) -> list[ComparedValue]:
     sizes, default_sizes = _sizes(values, recipe.processes), _sizes(defaults, recipe.processes)
     rows = []
     for name in names:
-        if name in _BATCH_FIELDS or name in _HOUSEKEEPING:
+        if name in (*_BATCH_FIELDS, *_HOUSEKEEPING, *HUB_FIELDS):
             continue
         value, default = (source.get(name) for source in (values | sizes, defaults | default_sizes))
         if value != default or value != paper.get(name, default):

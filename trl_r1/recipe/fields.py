@@ -13,7 +13,7 @@ from trl_r1.presets import CONVENIENCES, PRESETS, nearest
 from trl_r1.recipe.checks import TRAINING_VERBS
 from trl_r1.recipe.specs import FieldSpec, field_specs
 from trl_r1.recipe.values import ValueProblemError, convert
-from trl_r1.redaction import is_secret_name
+from trl_r1.redaction import is_secret_name, secrets_in
 
 
 if TYPE_CHECKING:
@@ -79,13 +79,15 @@ def read_content(
         try:
             values[name] = convert(specs[name], copy.deepcopy(value))
         except ValueProblemError as error:
-            problems.append(f"{name}: {_shown(name, value)} {error}")
+            problems.append(_misfit(name, name, value, error))
     return values
 
 
-def _shown(name: str, value: Any) -> str:
-    """A value for a message, unless nobody else should read it."""
-    return "the value" if is_secret_name(name) else repr(value)
+def _misfit(place: str, name: str, value: Any, error: ValueProblemError) -> str:
+    """What is wrong with a value, which is shown unless nobody else should read it."""
+    if any(secrets_in(value)):
+        return f"{place}: the value does not fit; it is not shown, since it seems to hold a secret"
+    return f"{place}: {'the value' if is_secret_name(name) else repr(value)} {error}"
 
 
 def _unknown_field(name: str, known: Mapping[str, FieldSpec], verb: str) -> str:
@@ -134,5 +136,5 @@ def read_command_line(
         try:
             values[name] = convert(specs[name], value, from_command_line=True)
         except ValueProblemError as error:
-            problems.append(f"--{name}: {_shown(name, value)} {error}")
+            problems.append(_misfit(f"--{name}", name, value, error))
     return values
