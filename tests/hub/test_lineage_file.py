@@ -84,6 +84,24 @@ def test_the_nearest_ancestor_on_the_hub_is_the_base_model(ancestry):
     assert Lineage.from_dict(Lineage.from_folder(folder).to_dict()).base_models() == ["me/cold"]
 
 
+def test_a_model_is_not_its_own_base_model(ancestry):
+    folder = ancestry.stage("next", "sft", weights=b"next", parents=[("cold", "base")])
+    publish(ancestry, "base")
+    publish(ancestry, "cold", repo_id="me/r1", revision="cold")
+    assert Lineage.from_folder(folder).base_models() == ["me/r1"]
+    publish(ancestry, "next", repo_id="me/r1", revision="next")
+    assert Lineage.from_folder(folder).base_models() == ["me/base"]
+
+
+@pytest.mark.parametrize("asked", ["me/r1", "r1"])
+def test_nor_before_it_is_published(ancestry, asked):
+    config = {"hub_model_id": asked}
+    folder = ancestry.stage("next", "sft", weights=b"next", parents=[("cold", "base")], config=config)
+    publish(ancestry, "base")
+    publish(ancestry, "cold", repo_id="me/r1", revision="cold")
+    assert Lineage.from_folder(folder).base_models() == ["me/base"]
+
+
 def test_what_was_published_before_it_was_trained_anew_does_not_count(ancestry):
     publish(ancestry, "base", when="2025-12-31T12:00:00+00:00")
     assert Lineage.from_folder(ancestry.folder / "zero").base_models() == []

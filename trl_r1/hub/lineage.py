@@ -98,12 +98,18 @@ class Lineage:
         return "\n".join(lines)
 
     def base_models(self) -> list[str]:
-        """Hub ids of the nearest ancestors that are on the Hub, from the checkpoint through what each started from."""
+        """
+        Hub ids of the nearest ancestors that are on the Hub, from the checkpoint through what each started from.
+
+        Stages published to the checkpoint's own repository, each on its branch, are passed over: no model is its own
+        base.
+        """
         return list(dict.fromkeys(self._nearest_on_hub(self.root)))
 
     def _nearest_on_hub(self, node: LineageNode) -> Iterator[str]:
+        own = self.root.repository
         for parent in self._used_as(node, "base"):
-            if parent.hub_id:
+            if parent.hub_id and not (parent.published_as and own in (parent.hub_id, parent.hub_id.split("/")[-1])):
                 yield parent.hub_id
             else:
                 yield from self._nearest_on_hub(parent)

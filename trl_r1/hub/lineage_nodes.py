@@ -62,6 +62,12 @@ class LineageNode:
         """Its id on the Hub, whether it was used from there or published from here."""
         return self.repo_id or self.published_as
 
+    @property
+    def repository(self) -> str | None:
+        """Where it is on the Hub or, before it is published, where its recipe sends it, maybe without an owner."""
+        asked = self.record.config.get("hub_model_id") if self.record else None
+        return self.hub_id or (str(asked) if asked else None)
+
 
 @dataclass(frozen=True, slots=True)
 class LineageEdge:
