@@ -107,6 +107,18 @@ def test_a_link_to_the_store_that_has_ended_is_asked_for_anew(hub, finished, kin
     assert sum("/commit/" in request.path for request in hub.requests) == 2  # the Hub's own word is final
 
 
+def test_without_the_store_that_speaks_xet_the_other_way_remains(hub, finished, monkeypatch):
+    pytest.importorskip("hf_xet")
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    hub.fault("GET", "/xet-write-token/", status=403, times=None)
+    before = content(finished)
+    with pytest.raises(PublishError, match="xet-write-token"):
+        publish(finished, TARGET, patience=0)
+    assert content(finished) == before
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    check_arrived(hub, finished, publish(finished, TARGET))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("fault", FAULTS)
