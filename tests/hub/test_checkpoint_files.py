@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.resources import files
 
 import pytest
 import torch
@@ -135,6 +136,20 @@ def test_a_template_that_cannot_be_changed_has_no_variant(tokenizer, tmp_path, t
     loaded = AutoTokenizer.from_pretrained(tmp_path)
     loaded.chat_template = template
     assert prefill_template(loaded) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "has_variant"),
+    [("qwen2_5", True), ("qwen3", True), ("llama3_1", True), ("deepseek_r1_distill", False), ("qwen3_5_think", False)],
+)
+def test_templates_of_released_models(tokenizer, tmp_path, name, has_variant):
+    """As TRL ships them: the distilled models open the thoughts themselves."""
+    tokenizer.save_pretrained(tmp_path)
+    loaded = AutoTokenizer.from_pretrained(tmp_path)
+    loaded.chat_template = (files("trl") / "chat_templates" / f"{name}.jinja").read_text()
+    variant = prefill_template(loaded)
+    assert (variant is not None, prefills_itself(loaded)) == (has_variant, not has_variant)
+    assert render(loaded, chat_template=variant).endswith("<think>\n")
 
 
 def test_r1_zero_comes_with_its_prompt(folder):
