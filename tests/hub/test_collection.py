@@ -112,6 +112,7 @@ def test_cards_name_what_was_published_before_them(online, run):
     assert '"me/run-2-to-5"' in zero.text
     sampled = RepoCard.load(run.folder / "data" / "README.md")
     assert sampled.data.source_datasets == ["me/run-rows"]
+    assert "- teacher: `2 to 5`, on the Hub `me/run-2-to-5`, " in sampled.text
     assert 'train = load_dataset("me/run-data", split="train")' in sampled.text
     sent = online.files("me/run-data", repo_type="dataset")["README.md"].decode("utf-8")
     assert is_unedited(sent)

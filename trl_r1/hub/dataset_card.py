@@ -244,7 +244,9 @@ def _origin(data: _Data) -> dict[str, Any]:
     record, counts = data.record, data.counts
     sampled = record.kind == SAMPLED
     return {
-        "making": list(dataset_tables.sampling_lines(record) if sampled else dataset_tables.script_lines(record)),
+        "making": list(
+            dataset_tables.sampling_lines(record, data.lineage) if sampled else dataset_tables.script_lines(record)
+        ),
         "counts": dataset_tables.count_rows(counts) if counts else [],
         "filters": [card_tables.cell(line) for line in filter_lines(record)] if sampled else [],
         "dropped": dataset_tables.dropped_rows(counts) if counts else [],

@@ -11,6 +11,7 @@ from trl_r1.hub.card_tables import cell, code
 from trl_r1.hub.dataset_counts import SamplingCounts, describe_reason, setting
 from trl_r1.hub.dataset_files import DataFile
 from trl_r1.hub.dataset_rows import Lengths, RowSummary
+from trl_r1.hub.lineage import Lineage
 from trl_r1.stage_record import DataSource, Parent, StageRecord
 
 
@@ -51,14 +52,18 @@ def loading_line(repo_id: str, revision: str | None, config: str | None, split: 
     return f"{variable} = load_dataset({', '.join(named)}, {at}split={json.dumps(split, ensure_ascii=False)})"
 
 
-def sampling_lines(record: StageRecord) -> Iterator[str]:
+def sampling_lines(record: StageRecord, lineage: Lineage) -> Iterator[str]:
     """Teacher, questions and sampling of a rejection sampling."""
+    published = {node.name: node.hub_id for role, node in lineage.parents(lineage.root) if role == "teacher"}
     for parent in record.parents:
         if parent.role == "teacher":
             at = f" at revision {code(parent.revision)}" if parent.revision else ""
             weights = f", weights sha256 {code(parent.weights_sha256[:16])}" if parent.weights_sha256 else ""
             license = f", licence {cell(parent.license)}" if parent.license else ""
-            yield f"teacher: {code(parent.stage or parent.name_or_path)}{at}{weights}{license}"
+            name = parent.stage or parent.name_or_path
+            place = published.get(name)
+            on_hub = f", on the Hub {code(place)}" if place and place != name else ""
+            yield f"teacher: {code(name)}{on_hub}{at}{weights}{license}"
     for source in record.data:
         yield (
             f"questions: {source.rows_kept:,} of {code(source.source)}, split {code(source.split)}, fingerprint "
