@@ -8,6 +8,7 @@ from huggingface_hub import close_session, constants
 from loopback_hub import LoopbackHub
 
 from trl_r1.hub.card_text import seal
+from trl_r1.hub.publishing import access
 from trl_r1.stage_record import DataSource, Measurement, RewardUse, hash_weights
 
 
@@ -75,6 +76,7 @@ def online(monkeypatch):
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
+        monkeypatch.setattr(access, "_answers", {})  # another test's Hub may have had this port
         yield hub
     close_session()
 

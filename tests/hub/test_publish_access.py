@@ -7,6 +7,7 @@ from huggingface_hub import HfApi, constants
 
 from trl_r1.errors import PublishError
 from trl_r1.hub import HubTarget, check_target
+from trl_r1.hub.publishing import access
 from trl_r1.hub.publishing.access import check_names
 
 
@@ -144,3 +145,13 @@ def test_a_tag_of_what_is_still_to_be_made_is_not_there_yet(online):
     with pytest.raises(PublishError, match=r"tag: 'v1' is on commit .* give another tag"):
         check_target(target, new=True)
     check_target(HubTarget(repo_id="me/x", tag="v2"), new=True)
+
+
+def test_the_hub_is_asked_whose_a_token_is_once_in_a_while(online, monkeypatch):
+    for name in ("me/x", "me/y"):
+        check_target(HubTarget(repo_id=name))
+    asked = [request for request in online.requests if "whoami" in request.path]
+    assert len(asked) == 1
+    monkeypatch.setattr(access, "ANSWER_LIFETIME", 0.0)
+    check_target(HubTarget(repo_id="me/x"))
+    assert len([request for request in online.requests if "whoami" in request.path]) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -21,7 +22,10 @@ REPO_TYPES = ("model", "dataset", "space")
 WRITING_ROLES = ("write", "admin")  # of tokens and of members of an organisation
 LATER = "leave push_to_hub out, and run `trl-r1 publish FOLDER` once it is there"
 TOKEN_PAGE = "https://huggingface.co/settings/tokens"
+ANSWER_LIFETIME = 300.0  # seconds
 CHECK_PATIENCE = 60.0  # seconds: somebody waits for training to begin
+
+_answers: dict[tuple[str, str], tuple[float, Mapping[str, Any]]] = {}  # by endpoint and token
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +61,7 @@ def ask_for(target: HubTarget, trying: Patience, *, new: bool = False) -> HubTar
     token = find_token(target)
     api = HfApi(token=token)
     with no_endless_waits():
-        who = trying.attempt(f"asking {api.endpoint} whose the token is", api.whoami)
+        who = whose_token(api, token, trying)
         target = dataclasses.replace(target, repo_id=_full_name(target.repo_id, who), token=token)
         certain = _may_write(target, who)
         if _find(api, target, trying) is not None:
@@ -70,6 +74,14 @@ def ask_for(target: HubTarget, trying: Patience, *, new: bool = False) -> HubTar
         elif not certain:
             _make(api, target, trying)
     return target
+
+
+def whose_token(api: HfApi, token: str, trying: Patience) -> Mapping[str, Any]:
+    """What the Hub says of a token. It allows few such questions, so an answer serves for some minutes."""
+    key, now = (api.endpoint, token), time.monotonic()
+    if key not in _answers or now - _answers[key][0] > ANSWER_LIFETIME:
+        _answers[key] = (now, trying.attempt(f"asking {api.endpoint} whose the token is", api.whoami))
+    return _answers[key][1]
 
 
 def check_names(target: HubTarget) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ MOST_A_TRY = 60.0  # seconds of patience a failed try costs at most: it may have
 SILENCE = {"connect": 30.0, "read": 180.0, "write": 180.0, "pool": None}  # seconds without a byte before we hang up
 DEFAULT_PATIENCE = 600.0  # seconds
 LONGEST_REASON = 400  # letters; a proxy may send a page
+
+_XET_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3})")
 
 T = TypeVar("T")
 
@@ -164,8 +167,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _status(error: BaseException) -> int | None:
+    """HTTP status of an answer; the xet store's client tells it in words only."""
     code = getattr(getattr(error, "response", None), "status_code", None)
-    return code if isinstance(code, int) else None
+    if isinstance(code, int):
+        return code
+    said = _XET_STATUS.search(str(error))
+    return int(said[1]) if said else None
 
 
 def _is_of_store(error: BaseException) -> bool:
@@ -209,6 +216,8 @@ def _advice(error: BaseException) -> str:
         return "; the token is unknown there or has ended: make one with write permission and set HF_TOKEN"
     if code == 403:
         return "; the token may not write there: use one that may, or another repo_id"
+    if "xet-write-token" in str(error):
+        return "; if this Hub has no xet store, set HF_HUB_DISABLE_XET=1"
     if code == 404:
         return "; look at repo_id and repo_type"
     return ""

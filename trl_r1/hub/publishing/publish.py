@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from trl_r1.errors import PublishError, R1Error
-from trl_r1.hub.publishing.access import ask_for, check_names, ensure_repository, find_token, taken
+from trl_r1.hub.publishing.access import ask_for, check_names, ensure_repository, find_token, taken, whose_token
 from trl_r1.hub.publishing.files import (
     CARD_NAME,
     PUBLISHED_NAME,
@@ -253,7 +253,7 @@ def _preview(
     api = HfApi(token=token)
     try:
         with no_endless_waits():
-            who = trying.attempt("asking whose the token is", api.whoami)
+            who = whose_token(api, token, trying)
             name = target.repo_id if "/" in target.repo_id else f"{who['name']}/{target.repo_id}"
             target = dataclasses.replace(target, repo_id=name, token=token)
             everything = dataclasses.replace(everything, target=target, url=_url(api, target))
