@@ -1,6 +1,9 @@
 """`push_to_hub` and tokens in pipelines: where a stage goes, what is copied of its recipe, what makes it stale."""
 
+import json
+import os
 import subprocess
+import sys
 
 import pytest
 import yaml
@@ -97,6 +100,12 @@ def test_secrets_on_a_command_line_are_refused(pipeline, args):
     assert TOKEN not in str(caught.value)
 
 
+def test_a_wrong_environment_is_not_shown(pipeline):
+    with pytest.raises(RecipeError, match=r"env: a list is not a mapping") as caught:
+        pipeline(env=["HF_TOKEN=also-secret"])
+    assert "also-secret" not in str(caught.value)
+
+
 def test_secrets_in_the_recipe_of_a_python_file_are_refused(world):
     (world.folder / "own.yaml").write_text("service: {password: x}\n")
     world.write({"a": {"script": "stage.py", "config": "own.yaml"}})
@@ -136,6 +145,41 @@ def test_a_failed_publication_is_a_warning_with_the_command(pipeline, monkeypatc
     assert "student is not published: error: the Hub is gone" in warning
     assert f"trl-r1 publish {made.folder('student')} --repo_id me/x" in warning
     assert "from-the-recipe" not in warning
+
+
+@pytest.mark.timeout(900)
+def test_what_could_not_be_sent_is_sent_by_the_next_run(world, checkpoint, hub_server):
+    hub_server.add_user("me", token=TOKEN, role="write")
+    recipe = {
+        **{"model_name_or_path": checkpoint, "dataset_name": str(world.folder / "chats"), "push_to_hub": True},
+        **{"output_dir": str(world.output / "student"), "use_cpu": True, "bf16": False, "report_to": "none"},
+        **{"activation_checkpointing": False, "max_steps": 1, "per_device_train_batch_size": 2},
+    }
+    (world.folder / "sft.yaml").write_text(yaml.safe_dump(recipe))
+    chat = [{"role": "user", "content": "hello ?"}, {"role": "assistant", "content": "hello friend"}]
+    (world.folder / "chats").mkdir()
+    (world.folder / "chats" / "train.jsonl").write_text((json.dumps({"messages": chat}) + "\n") * 4)
+    world.write({"student": {"script": "sft", "config": "sft.yaml"}})
+
+    def run():
+        environment = os.environ | hub_server.environment(world.folder / "cache") | {"HF_TOKEN": TOKEN}
+        command = [sys.executable, "-m", "trl_r1.cli", "run", str(world.path)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    fault = hub_server.fault("POST", "/commit/", status=403, times=None)
+    said = run()
+    assert fault.struck == 2  # the stage tried, and the end of the run
+    assert said.count("student is not published: ") == 1
+    assert f"trl-r1 publish {world.output / 'student'} --repo_id student" in said
+    finished = (world.output / "student" / "stage.json").read_bytes()
+    hub_server.clear_faults()
+    assert "not published" not in run()
+    assert (world.output / "student" / "stage.json").read_bytes() == finished  # it did not train again
+    files = hub_server.files("me/student")
+    assert files["model.safetensors"] == (world.output / "student" / "model.safetensors").read_bytes()
+    assert files["README.md"] == (world.output / "student" / "README.md").read_bytes()
 
 
 def make_record():
