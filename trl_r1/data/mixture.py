@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trl_r1.data.rows import fingerprint_rows
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from trl_r1.script_arguments import R1ScriptArguments
 
 
-HUB_FILE = re.compile(r"hf://datasets/(?P<id>[^@]+)@(?P<commit>[0-9a-f]{40})/")  # as `datasets` names a file it read
+COMMIT = re.compile(r"[0-9a-f]{40}")
 LANGUAGE_COLUMN = "language"
 
 
@@ -33,7 +34,7 @@ class RawSource:
 
     def describe(self, kept: int, dropped: dict[str, int]) -> DataSource:
         """The entry of `stage.json`, after `kept` rows were kept and the others dropped."""
-        revision = hub_revision(self.dataset, self.name)
+        revision = hub_revision(self.dataset)
         card = describe_data_card(self.name, revision)
         return DataSource(
             source=self.name,
@@ -48,11 +49,16 @@ class RawSource:
         )
 
 
-def hub_revision(dataset: Dataset, name: str) -> str | None:
-    """Commit of a Hub data set that rows were read from; `None` for local files, and for a mixture of several."""
-    files = map(HUB_FILE.match, dataset.info.download_checksums or {})
-    found = {match["commit"] for match in files if match and match["id"] == name}
-    return found.pop() if len(found) == 1 else None
+def hub_revision(dataset: Dataset) -> str | None:
+    """
+    Commit of a Hub data set that rows were read from; `None` for local files, and for a mixture of several.
+
+    `datasets` prepares a Hub data set in a folder named after its commit; its own record of the files it read is off
+    unless checksums are asked for.
+    """
+    folders = {Path(file["filename"]).parent.name for file in dataset.cache_files}
+    commit = folders.pop() if len(folders) == 1 else ""
+    return commit if COMMIT.fullmatch(commit) else None
 
 
 def count_languages(dataset: Dataset) -> list[str]:
