@@ -91,3 +91,11 @@ def test_damaged_json_lines_name_the_line(tmp_path, text, message):
         read_jsonl(path)
     with pytest.raises(DataError, match="cannot be read"):
         read_jsonl(tmp_path / "none.jsonl")
+
+
+def test_line_breaks_within_a_text_do_not_end_its_row(tmp_path):
+    rows = [{"text": "a\u2028b\u2029c\x85d\x0ce\r\nf"}, {"text": ""}]
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    assert read_jsonl(tmp_path / "rows.jsonl") == rows
+    (tmp_path / "empty.jsonl").write_text("")
+    assert read_jsonl(tmp_path / "empty.jsonl") == []

@@ -221,9 +221,10 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
     """
     rows = []
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); give a file of JSON lines") from error
+    lines = text.removesuffix("\n").split("\n") if text else []  # other line breaks may stand within a row's text
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
