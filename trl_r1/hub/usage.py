@@ -84,7 +84,7 @@ class HubPlace:
 
 def hub_place(folder: Path, record: StageRecord, repo_id: str | None = None) -> HubPlace:
     """Where a checkpoint is about to be published (`repo_id`), was published, is to be published, or lies."""
-    from trl_r1.hub.publishing.publish import read_published
+    from trl_r1.hub.publishing.published import read_published
 
     published = read_published(folder)
     config = record.config

@@ -2,7 +2,8 @@
 
 from trl_r1.hub.publishing.access import check_target
 from trl_r1.hub.publishing.files import plan_files
-from trl_r1.hub.publishing.publish import publish, publish_command, publish_or_explain, read_published
+from trl_r1.hub.publishing.publish import publish, publish_command, publish_or_explain
+from trl_r1.hub.publishing.published import read_published
 from trl_r1.hub.publishing.target import HubTarget, PublishedFile, PublishResult
 
 

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import re
 import shlex
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from trl_r1.errors import PublishError, R1Error
 from trl_r1.hub.publishing.access import ask_for, check_names, ensure_repository, find_token, taken, whose_token
 from trl_r1.hub.publishing.files import (
     CARD_NAME,
-    PUBLISHED_NAME,
     hash_files,
     plan_files,
     read_finished,
     repo_type_of,
 )
 from trl_r1.hub.publishing.patience import DEFAULT_PATIENCE, Patience, explain, no_endless_waits
+from trl_r1.hub.publishing.published import read_published, write_published
 from trl_r1.hub.publishing.read_back import read_back
 from trl_r1.hub.publishing.target import HubTarget, PublishedFile, PublishResult
 from trl_r1.hub.publishing.transfer import Transfer, show_size
-from trl_r1.stage_record import StageRecord, write_json
+from trl_r1.stage_record import StageRecord
 
 
 if TYPE_CHECKING:
@@ -133,15 +131,6 @@ def default_tag(record: StageRecord, files: Sequence[PublishedFile]) -> str:
     return f"{name}-{hash_files([file for file in files if file.path != CARD_NAME])[:8]}"
 
 
-def read_published(folder: str | Path) -> dict[str, Any]:
-    """`published.json`: where the folder was last published; empty when it never was."""
-    try:
-        content = json.loads((Path(folder) / PUBLISHED_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # it only saves work: without it, everything is compared
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def _push(
     folder: Path,
     record: StageRecord,
@@ -170,7 +159,7 @@ def _push(
         tag=tag,
         url=_url(api, target),
     )
-    _write_published(folder, result, content)
+    write_published(folder, result, content)
     _summarise(result)
     return result
 
@@ -270,24 +259,6 @@ def _preview(
 def _url(api: HfApi, target: HubTarget) -> str:
     branch = quote(target.revision, safe="")
     return f"{api.endpoint}/{URL_PARTS[target.repo_type]}{target.repo_id}/tree/{branch}"
-
-
-def _write_published(folder: Path, result: PublishResult, content: Mapping[str, str]) -> None:
-    target = result.target
-    record = {
-        "repo_id": target.repo_id,
-        "repo_type": target.repo_type,
-        "revision": target.revision,
-        "tag": result.tag,
-        "commit": result.commit,
-        "url": result.url,
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "files": dict(content),
-    }
-    try:
-        write_json(folder / PUBLISHED_NAME, record)
-    except OSError as error:  # a folder that is read only, say; all has arrived, and this only saves work
-        logger.warning("%s: not written (%s)", folder / PUBLISHED_NAME, error.strerror)
 
 
 def _summarise(result: PublishResult) -> None:
