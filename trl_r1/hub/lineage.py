@@ -195,9 +195,9 @@ def write_lineage(folder: str | Path, *, verify_weights: bool = True) -> Path:
 
 def hub_data_ids(source: DataSource, child: LineageNode) -> list[str]:
     """Hub ids among the names of a source; none for a folder."""
-    if source.revision is not None:
-        return [source.source]
     names = source.source.split(MIXED)
+    if source.revision is not None:
+        return names
     return [
         name for name in names if HUB_ID.fullmatch(name) and not Path(name).exists() and not is_beside(name, child)
     ]
