@@ -234,6 +234,9 @@ def test_data_goes_to_a_data_set_and_its_old_rows_go(online, ancestry):
 def test_a_card_is_written_when_there_is_none(online, ancestry):
     publish(ancestry.folder / "zero", TARGET)
     assert b"# zero" in remote(online)["README.md"]
+    assert b"me/zero" in remote(online)["README.md"]
+    assert json.loads(remote(online)["lineage.json"])
+    assert publish(ancestry.folder / "zero", TARGET).sent == []
 
 
 def test_a_card_that_cannot_be_written_stops_before_anything_is_sent(online, finished):

@@ -8,7 +8,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from trl_r1.errors import PublishError, R1Error
@@ -23,7 +23,7 @@ from trl_r1.hub.publishing.files import (
 from trl_r1.hub.publishing.patience import DEFAULT_PATIENCE, Patience, explain, no_endless_waits
 from trl_r1.hub.publishing.published import read_published, write_published
 from trl_r1.hub.publishing.read_back import read_back
-from trl_r1.hub.publishing.target import HubTarget, PublishedFile, PublishResult
+from trl_r1.hub.publishing.target import MAIN, HubTarget, PublishedFile, PublishResult
 from trl_r1.hub.publishing.transfer import Transfer, show_size
 from trl_r1.stage_record import StageRecord
 
@@ -80,7 +80,7 @@ def publish(
     if dry_run:
         return _preview(folder, record, target, replace_readme, include)
     token = find_token(target)
-    _finish_card(folder, record)
+    _finish_card(folder, record, target)
     files = plan_files(folder, token=token, include=include)
     trying = Patience(patience)
     target = ask_for(target, trying)
@@ -194,19 +194,28 @@ def _check_type(folder: Path, record: StageRecord, target: HubTarget) -> None:
         )
 
 
-def _finish_card(folder: Path, record: StageRecord) -> None:
-    """Write the card of a folder that has none."""
+def _finish_card(folder: Path, record: StageRecord, target: HubTarget) -> None:
+    """Write card and lineage of a folder that has no card."""
+    from trl_r1.hub.lineage import write_lineage
+
     if (folder / CARD_NAME).is_file():
         return
+    # The card says how to load what it names, so it names the repository only with the branch that it will name.
+    named = "/" in target.repo_id and target.revision == (record.config.get("hub_revision") or MAIN)
+    shared: dict[str, Any] = {
+        "license": record.config.get("hub_license"),
+        "repo_id": target.repo_id if named else None,
+    }
     try:
+        write_lineage(folder)
         if repo_type_of(folder, record) == "model":
             from trl_r1.hub.model_card import create_model_card
 
-            create_model_card(folder)
+            create_model_card(folder, **shared)
         else:
             from trl_r1.hub.dataset_card import create_dataset_card
 
-            create_dataset_card(folder)
+            create_dataset_card(folder, **shared)
     except (R1Error, OSError) as error:
         raise PublishError(f"{CARD_NAME}: cannot be written, and nothing is sent without it; {error}") from error
 
