@@ -10,6 +10,7 @@ from rich.table import Table
 from trl_r1.errors import RecipeError
 from trl_r1.recipe import inspect_recipe, is_pipeline, load_yaml
 from trl_r1.recipe.comparison import ComparedValue, compare_recipe
+from trl_r1.scripts.common import report_error
 
 
 def validate(paths: Sequence[str], verb: str | None = None) -> int:
@@ -26,15 +27,13 @@ def validate(paths: Sequence[str], verb: str | None = None) -> int:
         `int`: 0 when all are good, else 2.
     """
     console = Console(soft_wrap=True, highlight=False, emoji=False)
-    errors = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
     failed = False
     for path in paths:
         try:
             _validate_one(path, verb, console)
         except RecipeError as error:
             failed = True
-            for line in str(error).splitlines():
-                errors.print("error: " + line, style="red", markup=False)
+            report_error(error)
     return 2 if failed else 0
 
 
