@@ -14,8 +14,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForSequenceCl
 
 from trl_r1.errors import CheckpointError
 from trl_r1.hub import adapters
-from trl_r1.hub.adapters import loadable_checkpoint, merge_adapter, read_merge_record
+from trl_r1.hub.adapters import loadable_checkpoint, merge_adapter
 from trl_r1.hub.checkpoint_files import finish_checkpoint
+from trl_r1.hub.merge_record import read_merge_record
 from trl_r1.stage_record import hash_weights
 
 

@@ -7,14 +7,12 @@ compared: of base, adapter, merged model in memory, and merged model read back f
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import os
 import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +26,7 @@ from trl_r1.hub.checkpoint_checks import (
     loading_alone,
 )
 from trl_r1.hub.logit_probe import difference, probe_logits, probe_rows
+from trl_r1.hub.merge_record import MERGE_RECORD, MergeRecord, read_merge_record
 from trl_r1.hub.merging import auto_class, load_adapter, load_base, merge, round_weights
 from trl_r1.stage_record import hash_weights, write_json
 from trl_r1.user_code import first_line
@@ -37,34 +36,10 @@ if TYPE_CHECKING:
     import torch
 
 MERGED: Final = "merged"
-MERGE_RECORD: Final = "merge.json"
 TOLERANCE: Final = 1e-5  # relative l2 distance of a prompt's logits in float32, the worst prompt
 _TAKEN_OVER: Final = ("token", "special_tokens", "vocab", "merges", "chat_template", "prompt_template", "generation")
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MergeRecord:
-    """
-    `merge.json` of a merged folder: what was merged into what, and how well they agree.
-
-    Differences are relative l2 distances between the logits of one prompt, computed in float32; the worst of all
-    `prompts` counts.
-    """
-
-    base: str
-    base_revision: str | None
-    base_weights_sha256: str | None  # None for a model of the Hub
-    adapter_weights_sha256: str
-    merged_weights_sha256: str
-    dtype: str  # of the merged weights
-    prompts: int
-    positions: int  # of all prompts together
-    change: float  # adapter against base: what training did
-    difference_in_memory: float  # merged against adapter, float32
-    difference_on_disk: float  # the saved model against adapter: rounding to `dtype` included
-    notes: list[str] = dataclasses.field(default_factory=list)
 
 
 def loadable_checkpoint(name_or_path: str) -> str:
@@ -136,22 +111,6 @@ def merge_adapter(folder: str | Path) -> Path:
     return merged
 
 
-def read_merge_record(folder: str | Path) -> MergeRecord:
-    """
-    The record of a merged folder.
-
-    Raises:
-        [`CheckpointError`]: when it is missing or damaged.
-    """
-    path = Path(folder) / MERGE_RECORD
-    try:
-        return MergeRecord(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(
-            f"{path}: no record of a merge ({first_line(error)}); merge the adapter again"
-        ) from error
-
-
 def _is_current(folder: Path, merged: Path) -> bool:
     """Whether `merged` is what merging this adapter would give."""
     if not (merged / MERGE_RECORD).is_file() or not is_adapter(folder):
@@ -188,13 +147,10 @@ def _merge_into(target: Path, folder: Path, wanted: torch.dtype | None = None) -
     del base, wrapped
     in_memory = difference(adapter_logits, probe_logits(model, rows))
     _check_equal(folder, "merged in memory", in_memory)
-    expected = adapter_logits
-    if dtype != torch.float32:
-        round_weights(model, dtype)
-        expected = probe_logits(model, rows)
-        if change > 0 and not difference(adapter_logits, expected) < change / 2:
-            del model
-            return _merge_into(target, folder, torch.float32)
+    expected = _logits_as_saved(model, dtype, rows, adapter_logits)
+    if change > 0 and not difference(adapter_logits, expected) < change / 2:  # rounding swallows what was learned
+        del model
+        return _merge_into(target, folder, torch.float32)
     model.to(dtype).save_pretrained(target)
     _take_over(folder, target)
     del model
@@ -213,6 +169,18 @@ def _merge_into(target: Path, folder: Path, wanted: torch.dtype | None = None) -
         difference_on_disk=difference(adapter_logits, on_disk),
         notes=_notes(folder) + _rounding_note(stored, dtype),
     )
+
+
+def _logits_as_saved(
+    model: Any, dtype: torch.dtype, rows: list[list[int]], adapter_logits: list[torch.Tensor]
+) -> list[torch.Tensor]:
+    """What the merged model must compute when it is read back: in float32 what the adapter does, else rounded."""
+    import torch
+
+    if dtype == torch.float32:
+        return adapter_logits
+    round_weights(model, dtype)
+    return probe_logits(model, rows)
 
 
 def _record(config: Any, folder: Path, **measured: Any) -> MergeRecord:
