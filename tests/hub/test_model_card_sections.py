@@ -92,6 +92,7 @@ def full(tmp_path):
                 rows_kept=8,
                 dropped={"unusable gold": 2},
                 languages=["en", "zh"],
+                revision="da7a" * 10,
             )
         ],
         contamination=[

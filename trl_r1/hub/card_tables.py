@@ -105,7 +105,7 @@ def data_rows(record: StageRecord) -> list[dict[str, str]]:
     """One row a data set the stage read."""
     return [
         {
-            "source": code(source.source),
+            "source": code(source.source) + (f" at {code(source.revision[:12])}" if source.revision else ""),
             "split": cell(source.split),
             "rows_in": cell(source.rows_in),
             "rows_kept": cell(source.rows_kept),
