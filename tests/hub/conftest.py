@@ -7,7 +7,7 @@ from fake_run import FakeRun, measured
 from huggingface_hub import close_session, constants
 from loopback_hub import LoopbackHub
 
-from trl_r1.hub.card_text import seal
+from trl_r1.hub.cards.text import seal
 from trl_r1.hub.publishing import access
 from trl_r1.stage_record import DataSource, Measurement, RewardUse, hash_weights
 

@@ -13,10 +13,10 @@ from tiny_checkpoints import save_policy
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForSequenceClassification
 
 from trl_r1.errors import CheckpointError
-from trl_r1.hub import adapters
-from trl_r1.hub.adapters import loadable_checkpoint, merge_adapter
-from trl_r1.hub.checkpoint_files import finish_checkpoint
-from trl_r1.hub.merge_record import read_merge_record
+from trl_r1.hub.checkpoints import adapters
+from trl_r1.hub.checkpoints.adapters import loadable_checkpoint, merge_adapter
+from trl_r1.hub.checkpoints.files import finish_checkpoint
+from trl_r1.hub.checkpoints.merge_record import read_merge_record
 from trl_r1.stage_record import hash_weights
 
 

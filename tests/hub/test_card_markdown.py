@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from trl_r1.hub.card_markdown import cut_middle, fenced, inline_code, plain, visible
-from trl_r1.hub.card_tables import cell
+from trl_r1.hub.cards.markdown import cut_middle, fenced, inline_code, plain, visible
+from trl_r1.hub.cards.tables import cell
 
 
 HOSTILE = [

@@ -1,6 +1,6 @@
 import pytest
 
-from trl_r1.hub.card_text import is_unedited, seal
+from trl_r1.hub.cards.text import is_unedited, seal
 
 
 CARD = "---\ntags:\n- trl_r1\n---\n\n# r1 思考\n"

@@ -16,9 +16,9 @@ from transformers.integrations import deepspeed
 
 from trl_r1.chat_template import load_prompt_template
 from trl_r1.errors import CheckpointError
-from trl_r1.hub.adapters import merge_adapter
-from trl_r1.hub.checkpoint_files import finish_checkpoint
-from trl_r1.hub.prefill import prefill_template, prefills_itself
+from trl_r1.hub.checkpoints.adapters import merge_adapter
+from trl_r1.hub.checkpoints.files import finish_checkpoint
+from trl_r1.hub.checkpoints.prefill import prefill_template, prefills_itself
 
 
 QUESTION = [{"role": "user", "content": "what is 3 plus 4 ?"}]

@@ -13,8 +13,8 @@ from loopback_hub import LoopbackHub
 
 from trl_r1.errors import PublishError
 from trl_r1.hub import publish_pipeline
-from trl_r1.hub.card_text import is_unedited
-from trl_r1.hub.pipeline_plan import make_slug, plan_pipeline
+from trl_r1.hub.cards.text import is_unedited
+from trl_r1.hub.collection.plan import make_slug, plan_pipeline
 from trl_r1.run_records import RunRecords
 from trl_r1.stage_record import DataSource, hash_weights
 

@@ -7,8 +7,8 @@ import math
 import pytest
 from PIL import Image
 
-from trl_r1.hub import curves
-from trl_r1.hub.curves import CURVES_NAME, draw_curves, write_curves
+from trl_r1.hub.cards import curves
+from trl_r1.hub.cards.curves import CURVES_NAME, draw_curves, write_curves
 
 
 GRPO = [

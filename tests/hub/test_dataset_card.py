@@ -12,9 +12,9 @@ from huggingface_hub import DatasetCard
 
 from trl_r1.errors import RecordError
 from trl_r1.hub import create_dataset_card, create_dataset_cards
-from trl_r1.hub.card_text import is_unedited
-from trl_r1.hub.dataset_card import SIZES
-from trl_r1.hub.dataset_rows import MOST_GROUPS, RowSummary
+from trl_r1.hub.cards.dataset_card import SIZES
+from trl_r1.hub.cards.dataset_rows import MOST_GROUPS, RowSummary
+from trl_r1.hub.cards.text import is_unedited
 from trl_r1.stage_record import ContaminationCheck, DataSource, read_stage_record
 
 

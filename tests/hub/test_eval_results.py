@@ -8,7 +8,7 @@ from fake_run import measured
 from huggingface_hub import parse_eval_result_entries
 
 from trl_r1.errors import RecordError
-from trl_r1.hub.eval_results import benchmark_entries, index_results, write_benchmark_files
+from trl_r1.hub.cards.eval_results import benchmark_entries, index_results, write_benchmark_files
 from trl_r1.run_records import Evaluation
 from trl_r1.stage_record import Measurement
 

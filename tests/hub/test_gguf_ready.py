@@ -20,9 +20,9 @@ from transformers import (
 )
 
 from trl_r1.chat_template import load_template
-from trl_r1.hub.adapters import merge_adapter
-from trl_r1.hub.checkpoint_files import finish_checkpoint
-from trl_r1.hub.gguf_ready import gguf_problems
+from trl_r1.hub.checkpoints.adapters import merge_adapter
+from trl_r1.hub.checkpoints.files import finish_checkpoint
+from trl_r1.hub.checkpoints.gguf_ready import gguf_problems
 
 
 @pytest.fixture(scope="module")

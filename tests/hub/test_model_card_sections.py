@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard
 
 from trl_r1.errors import RecordError
 from trl_r1.hub import create_model_card, create_model_cards
-from trl_r1.hub.card_text import is_unedited
+from trl_r1.hub.cards.text import is_unedited
 from trl_r1.stage_record import (
     ContaminationCheck,
     DataSource,

@@ -10,7 +10,7 @@ from huggingface_hub import HfApi, snapshot_download
 
 from trl_r1.errors import PublishError
 from trl_r1.hub import HubTarget, plan_files, publish, publish_or_explain
-from trl_r1.hub.card_text import seal
+from trl_r1.hub.cards.text import seal
 from trl_r1.hub.publishing.transfer import Changes
 from trl_r1.stage_record import describe_artefacts, read_stage_record, write_stage_record
 

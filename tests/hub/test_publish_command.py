@@ -20,7 +20,7 @@ TOKEN = "hf_" + "Secret" * 6
 DOWNLOAD = "import sys; from huggingface_hub import snapshot_download; sys.stdout.write(snapshot_download('me/zero'))"
 KILLED_ONES = """
 import os, sys
-import httpx2, huggingface_hub.hf_api, trl_r1.hub.card_text
+import httpx2, huggingface_hub.hf_api, trl_r1.hub.cards.text
 from trl_r1.hub import HubTarget, publish
 for line in sys.stdin:
     folder, revision = line.split()

@@ -9,7 +9,7 @@ import yaml
 from trl_r1.cli import main
 from trl_r1.generation import SamplingParameters, TransformersEngine
 from trl_r1.hub import Lineage
-from trl_r1.hub.merge_record import read_merge_record
+from trl_r1.hub.checkpoints.merge_record import read_merge_record
 from trl_r1.stage_record import hash_weights, read_stage_record
 
 

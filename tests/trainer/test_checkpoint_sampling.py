@@ -10,7 +10,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from trl_r1 import R1GRPOConfig, R1GRPOTrainer
 from trl_r1.generation import SamplingParameters, TransformersEngine
-from trl_r1.hub.checkpoint_files import finish_checkpoint
+from trl_r1.hub.checkpoints.files import finish_checkpoint
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,9 @@
-"""Where a checkpoint comes from, and the card that says so."""
+"""Where a checkpoint comes from, the card that says so, and its way to the Hub."""
 
-from trl_r1.hub.adapters import loadable_checkpoint, merge_adapter
-from trl_r1.hub.checkpoint_files import finish_checkpoint
-from trl_r1.hub.collection import publish_pipeline
-from trl_r1.hub.collection_result import CollectionResult
-from trl_r1.hub.dataset_card import create_dataset_card, create_dataset_cards
-from trl_r1.hub.gguf_ready import gguf_problems
+from trl_r1.hub.cards import create_dataset_card, create_dataset_cards, create_model_card, create_model_cards
+from trl_r1.hub.checkpoints import finish_checkpoint, gguf_problems, loadable_checkpoint, merge_adapter
+from trl_r1.hub.collection import CollectionResult, publish_pipeline
 from trl_r1.hub.lineage import Lineage, LineageEdge, LineageNode, write_lineage
-from trl_r1.hub.model_card import create_model_card, create_model_cards
 from trl_r1.hub.publishing import (
     HubTarget,
     PublishedFile,

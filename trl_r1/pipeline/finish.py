@@ -112,8 +112,8 @@ def finish_run(pipeline: Pipeline, console: Console) -> None:
 
     report = pipeline.output_dir / "report.html"
     if _newest_record(pipeline) > (report.stat().st_mtime if report.is_file() else 0.0):
-        from trl_r1.hub.dataset_card import create_dataset_cards
-        from trl_r1.hub.model_card import create_model_cards
+        from trl_r1.hub.cards.dataset_card import create_dataset_cards
+        from trl_r1.hub.cards.model_card import create_model_cards
         from trl_r1.report import build_report
 
         create_model_cards(pipeline.output_dir)

@@ -41,7 +41,7 @@ def stage_target(pipeline: Pipeline, name: str) -> HubTarget | None:
     values: Mapping[str, Any] = recipe | stage.args
     if not values.get("push_to_hub"):
         return None
-    from trl_r1.hub.recipe_target import recipe_target
+    from trl_r1.hub.publishing.recipe_target import recipe_target
 
     environment = stage_environment(pipeline, name)
     token = environment.get(HUB_TOKEN_VARIABLE) or environment.get("HF_TOKEN")

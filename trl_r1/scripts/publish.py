@@ -126,7 +126,7 @@ def _publish_stage(options: argparse.Namespace) -> int:
 def _publish_pipeline(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from trl_r1.hub.collection import publish_pipeline
+    from trl_r1.hub.collection.publish import publish_pipeline
 
     _refuse(options, STAGE_OPTIONS, "the folder of a pipeline; they are for a stage's")
     if not options.namespace:

@@ -38,7 +38,7 @@ def publishing(work: Callable[[Recipe], None]) -> Callable[[Recipe], None]:
     """
 
     def work_and_publish(recipe: Recipe) -> None:
-        from trl_r1.hub.recipe_target import recipe_target
+        from trl_r1.hub.publishing.recipe_target import recipe_target
 
         folder = output_folder(recipe)
         target = recipe_target(recipe.verb, recipe.resolved, folder, token=recipe.hub_token)
@@ -107,7 +107,7 @@ def _from_main_process(value: Any) -> Any:
 
 def _is_finished(recipe: Recipe, folder: Path) -> bool:
     """Whether the folder holds what the recipe makes, whatever was said of the Hub then."""
-    from trl_r1.hub.recipe_target import without_hub_fields
+    from trl_r1.hub.publishing.recipe_target import without_hub_fields
 
     if not has_stage_record(folder):
         return False

@@ -26,7 +26,7 @@ def sample(recipe: Recipe) -> None:
     """Sample, filter, write `train.jsonl`, then the record with every count, and the card."""
     from trl_r1.data import RejectionFilters, load_prompts, rejection_sample
     from trl_r1.generation import SamplingParameters, TransformersEngine
-    from trl_r1.hub.dataset_card import create_dataset_card
+    from trl_r1.hub.cards.dataset_card import create_dataset_card
     from trl_r1.hub.lineage import write_lineage
     from trl_r1.scripts.training import load_tokenizer, local_revision, template_hashes
 

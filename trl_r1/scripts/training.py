@@ -80,7 +80,7 @@ def trainer_arguments(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> dic
     """What every trainer takes: the model and how to load it, quantisation, adapters, callbacks."""
     from trl import get_peft_config, get_quantization_config
 
-    from trl_r1.hub.adapters import loadable_checkpoint
+    from trl_r1.hub.checkpoints.adapters import loadable_checkpoint
     from trl_r1.hub.lineage import Lineage
     from trl_r1.trainer.callbacks import ProgressFileCallback, WholeCheckpointCallback
 
@@ -116,8 +116,8 @@ def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) 
     Raises:
         [`R1Error`]: when an alarm stopped training; the next start goes on from the checkpoint.
     """
+    from trl_r1.hub.cards.model_card import create_model_card
     from trl_r1.hub.lineage import write_lineage
-    from trl_r1.hub.model_card import create_model_card
     from trl_r1.trainer.callbacks import check_not_stopped
 
     args, model_args = recipe.training_args, recipe.model_args
@@ -147,8 +147,8 @@ def finish_files(recipe: Recipe) -> list[str]:
     Returns:
         `list[str]`: notes for the record. An adapter that cannot be merged here can be merged elsewhere, later.
     """
-    from trl_r1.hub.adapters import merge_adapter
-    from trl_r1.hub.checkpoint_files import finish_checkpoint
+    from trl_r1.hub.checkpoints.adapters import merge_adapter
+    from trl_r1.hub.checkpoints.files import finish_checkpoint
 
     folder, template = recipe.training_args.output_dir, recipe.script_args.prompt_template
     finish_checkpoint(

@@ -209,11 +209,11 @@ def _finish_card(folder: Path, record: StageRecord, target: HubTarget) -> None:
     try:
         write_lineage(folder)
         if repo_type_of(folder, record) == "model":
-            from trl_r1.hub.model_card import create_model_card
+            from trl_r1.hub.cards.model_card import create_model_card
 
             create_model_card(folder, **shared)
         else:
-            from trl_r1.hub.dataset_card import create_dataset_card
+            from trl_r1.hub.cards.dataset_card import create_dataset_card
 
             create_dataset_card(folder, **shared)
     except (R1Error, OSError) as error:

@@ -194,7 +194,7 @@ class Transfer:
 
     def _keeps_readme(self, remote: Remote) -> bool:
         """Whether the README there is somebody's own."""
-        from trl_r1.hub.card_text import is_unedited
+        from trl_r1.hub.cards.text import is_unedited
 
         if CARD_NAME not in remote.files or self.replace_readme:
             return False

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trl_r1.hub.lineage_file import LINEAGE_NAME, decode_lineage, encode_lineage
-from trl_r1.hub.lineage_nodes import LineageEdge, LineageNode
-from trl_r1.hub.lineage_reading import MIXED, LineageReader, is_beside
+from trl_r1.hub.lineage.file import LINEAGE_NAME, decode_lineage, encode_lineage
+from trl_r1.hub.lineage.nodes import LineageEdge, LineageNode
+from trl_r1.hub.lineage.reading import MIXED, LineageReader, is_beside
 from trl_r1.stage_record import DataSource, write_json
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from trl_r1.errors import RecordError
-from trl_r1.hub.lineage_nodes import LineageNode
+from trl_r1.hub.lineage.nodes import LineageNode
 from trl_r1.run_records import EPISODE_NAME
 from trl_r1.stage_record import (
     DATA_SUFFIXES,

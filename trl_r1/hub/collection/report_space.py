@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from trl_r1.hub.card_tables import cell
-from trl_r1.hub.card_text import seal
+from trl_r1.hub.cards.tables import cell
+from trl_r1.hub.cards.text import seal
 from trl_r1.hub.publishing.access import check_target, ensure_repository
 from trl_r1.hub.publishing.files import CARD_NAME, describe_file
 from trl_r1.hub.publishing.patience import DEFAULT_PATIENCE, Patience, no_endless_waits

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from trl_r1.errors import RecordError
-from trl_r1.hub.dataset_rows import RowSummary
+from trl_r1.hub.cards.dataset_rows import RowSummary
 from trl_r1.stage_record import StageRecord
 
 

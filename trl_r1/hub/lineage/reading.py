@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from trl_r1.errors import RecordError
-from trl_r1.hub.lineage_checks import check_files, check_order, check_parent
-from trl_r1.hub.lineage_file import LINEAGE_NAME, decode_lineage, read_published
-from trl_r1.hub.lineage_nodes import LineageEdge, LineageNode
+from trl_r1.hub.lineage.checks import check_files, check_order, check_parent
+from trl_r1.hub.lineage.file import LINEAGE_NAME, decode_lineage, read_published
+from trl_r1.hub.lineage.nodes import LineageEdge, LineageNode
 from trl_r1.stage_record import (
     RECORD_NAME,
     DataSource,

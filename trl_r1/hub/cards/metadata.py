@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from trl_r1.hub.card_markdown import one_line
-from trl_r1.hub.eval_results import index_results
-from trl_r1.hub.licenses import license_fields
+from trl_r1.hub.cards.eval_results import index_results
+from trl_r1.hub.cards.licenses import license_fields
+from trl_r1.hub.cards.markdown import one_line
 from trl_r1.hub.lineage import Lineage
 from trl_r1.run_records import Evaluation
 from trl_r1.stage_record import StageRecord

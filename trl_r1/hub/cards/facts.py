@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from trl_r1.hub.card_markdown import fenced, inline_code, plain
-from trl_r1.hub.card_tables import cell, code, with_interval
-from trl_r1.hub.eval_results import BENCHMARK_METRIC, describe_sampling
+from trl_r1.hub.cards.eval_results import BENCHMARK_METRIC, describe_sampling
+from trl_r1.hub.cards.markdown import fenced, inline_code, plain
+from trl_r1.hub.cards.tables import cell, code, with_interval
 from trl_r1.hub.lineage import Lineage
 from trl_r1.run_records import LOSS_NOTE, Evaluation
 from trl_r1.stage_record import StageRecord, weight_files

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from trl_r1.errors import CheckpointError
-from trl_r1.hub.checkpoint_checks import ADAPTER_CONFIG, stored_tensors
+from trl_r1.hub.checkpoints.checks import ADAPTER_CONFIG, stored_tensors
 from trl_r1.user_code import first_line
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from trl_r1.hub.card_markdown import one_line
+from trl_r1.hub.cards.markdown import one_line
 
 
 # Identifiers of https://huggingface.co/docs/hub/repositories-licenses; others are `other`, with a name and a link

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from trl_r1.errors import CheckpointError
-from trl_r1.hub.checkpoint_checks import (
+from trl_r1.hub.checkpoints.checks import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
     check_tokenizer,
@@ -25,9 +25,9 @@ from trl_r1.hub.checkpoint_checks import (
     is_adapter,
     loading_alone,
 )
-from trl_r1.hub.logit_probe import difference, probe_logits, probe_rows
-from trl_r1.hub.merge_record import MERGE_RECORD, MergeRecord, read_merge_record
-from trl_r1.hub.merging import auto_class, load_adapter, load_base, merge, round_weights
+from trl_r1.hub.checkpoints.logit_probe import difference, probe_logits, probe_rows
+from trl_r1.hub.checkpoints.merge_record import MERGE_RECORD, MergeRecord, read_merge_record
+from trl_r1.hub.checkpoints.merging import auto_class, load_adapter, load_base, merge, round_weights
 from trl_r1.stage_record import hash_weights, write_json
 from trl_r1.user_code import first_line
 
@@ -75,7 +75,7 @@ def merge_adapter(folder: str | Path) -> Path:
     Args:
         folder (`str` or `Path`):
             Folder of the adapter, with `adapter_config.json` and tokenizer, after
-            [`~trl_r1.hub.checkpoint_files.finish_checkpoint`].
+            [`~trl_r1.hub.checkpoints.files.finish_checkpoint`].
 
     Returns:
         `Path`: the merged folder. `merge.json` in it is the [`MergeRecord`].

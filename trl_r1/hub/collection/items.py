@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from trl_r1.errors import PublishError
-from trl_r1.hub.pipeline_plan import LONGEST_NOTE, PlannedItem, shorten
+from trl_r1.hub.collection.plan import LONGEST_NOTE, PlannedItem, shorten
 from trl_r1.hub.publishing.patience import Patience, no_endless_waits
 
 

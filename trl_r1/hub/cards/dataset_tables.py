@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from trl_r1.hub.card_tables import cell, code
-from trl_r1.hub.dataset_counts import SamplingCounts, describe_reason, setting
-from trl_r1.hub.dataset_files import DataFile
-from trl_r1.hub.dataset_rows import Lengths, RowSummary
+from trl_r1.hub.cards.dataset_counts import SamplingCounts, describe_reason, setting
+from trl_r1.hub.cards.dataset_files import DataFile
+from trl_r1.hub.cards.dataset_rows import Lengths, RowSummary
+from trl_r1.hub.cards.tables import cell, code
 from trl_r1.hub.lineage import Lineage
 from trl_r1.stage_record import DataSource, Parent, StageRecord
 

@@ -69,7 +69,7 @@ def check_weights(folder: str | Path) -> None:
     Args:
         folder (`str` or `Path`):
             A model's folder, or an adapter's, of which only the files are checked: see
-            [`~trl_r1.hub.adapters.merge_adapter`] for the rest.
+            [`~trl_r1.hub.checkpoints.adapters.merge_adapter`] for the rest.
 
     Raises:
         [`CheckpointError`]: with everything that is wrong, a line each.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from trl_r1.errors import PublishError
-from trl_r1.hub.dataset_card import is_data_stage
+from trl_r1.hub.cards.dataset_card import is_data_stage
 from trl_r1.hub.lineage import Lineage
 from trl_r1.hub.publishing.access import check_names
 from trl_r1.hub.publishing.target import MAIN, HubTarget, RepoType

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from trl_r1.hub.pipeline_plan import REPORT, REPORT_NAME
+from trl_r1.hub.collection.plan import REPORT, REPORT_NAME
 from trl_r1.hub.publishing import HubTarget
 from trl_r1.hub.publishing.target import MAIN
 from trl_r1.hub.publishing.transfer import show_size

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from trl_r1.hub.card_markdown import inline_code, plain
+from trl_r1.hub.cards.markdown import inline_code, plain
 from trl_r1.hub.lineage import Lineage, LineageNode
 from trl_r1.run_records import Evaluation
 from trl_r1.stage_record import Measurement, StageRecord

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from trl_r1.errors import CheckpointError
-from trl_r1.hub.checkpoint_checks import check_tokenizer, check_weights, is_adapter, stored_tensors
+from trl_r1.hub.checkpoints.checks import check_tokenizer, check_weights, is_adapter, stored_tensors
 
 
 _SENTENCEPIECE: Final = "tokenizer.model"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trl_r1.errors import RecordError
-from trl_r1.hub.lineage_nodes import LineageEdge, LineageNode
+from trl_r1.hub.lineage.nodes import LineageEdge, LineageNode
 from trl_r1.stage_record import (
     DATA_SUFFIXES,
     StageRecord,

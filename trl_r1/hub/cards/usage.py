@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from trl_r1.hub.card_markdown import fenced, inline_code, visible
-from trl_r1.hub.card_metadata import is_adapter
-from trl_r1.hub.checkpoint_files import PREFILL_TEMPLATE, PROMPT_TEMPLATE
+from trl_r1.hub.cards.markdown import fenced, inline_code, visible
+from trl_r1.hub.cards.metadata import is_adapter
+from trl_r1.hub.checkpoints.files import PREFILL_TEMPLATE, PROMPT_TEMPLATE
 from trl_r1.stage_record import StageRecord
 
 

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from trl_r1.errors import RecordError
-from trl_r1.hub import card_facts, card_tables
-from trl_r1.hub.card_episode import episode_section
-from trl_r1.hub.card_markdown import plain
-from trl_r1.hub.card_metadata import card_metadata
-from trl_r1.hub.card_text import seal
-from trl_r1.hub.curves import CURVES_NAME, draw_curves, write_curves
-from trl_r1.hub.eval_results import benchmark_entries, write_benchmark_files
+from trl_r1.hub.cards import facts as card_facts
+from trl_r1.hub.cards import tables as card_tables
+from trl_r1.hub.cards.curves import CURVES_NAME, draw_curves, write_curves
+from trl_r1.hub.cards.episode import episode_section
+from trl_r1.hub.cards.eval_results import benchmark_entries, write_benchmark_files
+from trl_r1.hub.cards.markdown import plain
+from trl_r1.hub.cards.metadata import card_metadata
+from trl_r1.hub.cards.text import seal
+from trl_r1.hub.cards.usage import cite, usage_section
 from trl_r1.hub.lineage import Lineage
-from trl_r1.hub.usage import cite, usage_section
 from trl_r1.run_records import Evaluation, RunRecords
 from trl_r1.stage_record import StageRecord
 
@@ -64,7 +65,7 @@ def create_model_card(
             Where it will be on the Hub, for the lines that load it. By default what the record says.
 
     Returns:
-        `str`: the card, sealed by [`~trl_r1.hub.card_text.seal`].
+        `str`: the card, sealed by [`~trl_r1.hub.cards.text.seal`].
 
     Raises:
         [`RecordError`]: when a record of the checkpoint or of an ancestor is missing, damaged or contradicted.

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from trl_r1.errors import PublishError, R1Error
-from trl_r1.hub.collection_items import LONGEST_TITLE, bring_up_to_date
-from trl_r1.hub.collection_result import FAILED, NOTHING_NEW, SENT, TO_SEND, CollectionItemResult, CollectionResult
-from trl_r1.hub.dataset_card import create_dataset_card
+from trl_r1.hub.cards.dataset_card import create_dataset_card
+from trl_r1.hub.cards.model_card import create_model_card
+from trl_r1.hub.collection.items import LONGEST_TITLE, bring_up_to_date
+from trl_r1.hub.collection.plan import REPORT_NAME, PlannedItem, lineage_order, plan_pipeline, shorten
+from trl_r1.hub.collection.report_space import publish_report, write_space
+from trl_r1.hub.collection.result import FAILED, NOTHING_NEW, SENT, TO_SEND, CollectionItemResult, CollectionResult
 from trl_r1.hub.lineage import write_lineage
-from trl_r1.hub.model_card import create_model_card
-from trl_r1.hub.pipeline_plan import REPORT_NAME, PlannedItem, lineage_order, plan_pipeline, shorten
 from trl_r1.hub.publishing import PublishedFile, PublishResult, check_target, plan_files, publish
 from trl_r1.hub.publishing.access import CHECK_PATIENCE, find_token
 from trl_r1.hub.publishing.patience import DEFAULT_PATIENCE, explain
-from trl_r1.hub.report_space import publish_report, write_space
 from trl_r1.run_records import RunRecords
 
 

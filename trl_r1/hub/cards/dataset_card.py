@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from trl_r1.errors import RecordError
-from trl_r1.hub import card_tables, dataset_tables
-from trl_r1.hub.card_facts import commands, configuration, reproduction
-from trl_r1.hub.card_text import seal
-from trl_r1.hub.dataset_counts import SamplingCounts, filter_lines, read_counts
-from trl_r1.hub.dataset_files import DataFile, find_data_files, hub_configs, read_rows
-from trl_r1.hub.dataset_rows import RowSummary, example_block
+from trl_r1.hub.cards import dataset_tables
+from trl_r1.hub.cards import tables as card_tables
+from trl_r1.hub.cards.dataset_counts import SamplingCounts, filter_lines, read_counts
+from trl_r1.hub.cards.dataset_files import DataFile, find_data_files, hub_configs, read_rows
+from trl_r1.hub.cards.dataset_rows import RowSummary, example_block
+from trl_r1.hub.cards.facts import commands, configuration, reproduction
+from trl_r1.hub.cards.text import seal
+from trl_r1.hub.cards.usage import cite
 from trl_r1.hub.lineage import Lineage
 from trl_r1.hub.publishing import read_published
 from trl_r1.hub.publishing.target import MAIN
-from trl_r1.hub.usage import cite
 from trl_r1.run_records import RunRecords
 from trl_r1.stage_record import DATA_SUFFIXES, StageRecord, read_stage_record, weight_files
 

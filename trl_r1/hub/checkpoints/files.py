@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trl_r1.chat_template import PROMPT_FIELD
 from trl_r1.errors import CheckpointError
-from trl_r1.hub.checkpoint_checks import ADAPTER_CONFIG, as_ids, check_tokenizer, check_weights, is_adapter
-from trl_r1.hub.prefill import prefill_template, prefills_itself, turn_end
+from trl_r1.hub.checkpoints.checks import ADAPTER_CONFIG, as_ids, check_tokenizer, check_weights, is_adapter
+from trl_r1.hub.checkpoints.prefill import prefill_template, prefills_itself, turn_end
 from trl_r1.stage_record import write_json
 
 

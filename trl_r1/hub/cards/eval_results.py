@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from trl_r1.errors import RecordError
-from trl_r1.hub.card_markdown import one_line
+from trl_r1.hub.cards.markdown import one_line
 from trl_r1.run_records import Evaluation
 from trl_r1.stage_record import Measurement, hash_json
 

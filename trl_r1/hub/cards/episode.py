@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from trl_r1.errors import RecordError
-from trl_r1.hub.card_markdown import cut_middle, fenced, inline_code
-from trl_r1.hub.card_tables import cell, code
+from trl_r1.hub.cards.markdown import cut_middle, fenced, inline_code
+from trl_r1.hub.cards.tables import cell, code
 from trl_r1.run_records import EPISODE_NAME
 from trl_r1.stage_record import StageRecord, hash_file
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from trl_r1.chat_template import ParsedCompletion, ThinkParser
-from trl_r1.hub.card_markdown import cut_middle, fenced
+from trl_r1.hub.cards.markdown import cut_middle, fenced
 
 
 MOST_GROUPS: Final = 12  # values a column may have for its rows to be counted by them
