@@ -26,6 +26,7 @@ TOKEN = "hf_" + "aB3" * 11
     [
         *("hub_token", "--hub_token", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "token", "push_to_hub_token", "hubToken"),
         *("WANDB_API_KEY", "MY_KEY", "api_key", "apiKey", "apikey", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
+        *("api_keys", "access_tokens", "Authorization", "proxy_authorization"),
         *("AWS_SESSION_TOKEN", "password", "DB_PASSWORD", "DB_PASS", "GITHUB_PAT", "client_secret", "R1_TEST_TOKEN"),
     ],
 )
@@ -69,8 +70,43 @@ def test_secrets_are_found_by_name_and_by_form():
     assert list(secrets_in(values)) == ["reward_funcs.get_x.api_key", "hub_model_id"]
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *({"password": 12345678}, {"api_keys": ["x", "y"]}, {"headers": {"Authorization": "Basic eA=="}}),
+        *({"dataset_name": "https://me:p@ss@host/rows"}, {"urls": ["redis://:word@host"]}, {"a": ["hf_" + "x" * 34]}),
+        *({"url": "https://host/v1?api-version=2&api-key=0123456789"}, {"accept": "Bearer 0123456789"}),
+        {"hub_token": "x\n"},
+    ],
+)
+def test_secrets_that_hide_are_found_and_left_out(entry):
+    assert len(list(secrets_in(entry))) == 1
+    assert redact_values(entry) in ({}, {"headers": {}}) or not list(secrets_in(redact_values(entry)))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *(
+            {"answer_token": "<answer>"},
+            {"separator_token": "|"},
+            {"mask_token": "[MASK]"},
+            {"boxed_token": "\\boxed"},
+        ),
+        *({"token": True}, {"token": None}, {"api_key_env": "MY_KEY"}, {"key_column": "id"}, {"num_tokens": 12}),
+        *({"base_url": "http://localhost:8000/v1"}, {"dataset_name": "me/rows@main"}, {"text": "the bearer of news"}),
+        {"urls": '{"a":"http://localhost:8000","mail":"me@x.org"}'},
+        {"url": "http://localhost:8000/a@b?next=http://x"},
+    ],
+)
+def test_what_is_no_secret_stays(entry):
+    assert not list(secrets_in(entry))
+    assert redact_values(entry) == entry
+
+
 def test_a_process_gets_no_secrets_but_those_it_needs():
     environment = {"PATH": "/bin", "HF_TOKEN": "x", "JUDGE_API_KEY": "y", "OTHER_API_KEY": "z", "HIDDEN": TOKEN}
+    environment["HTTPS_PROXY"] = "http://me:word@host:3128"
     assert without_secrets(environment, keep=["JUDGE_API_KEY"]) == {"PATH": "/bin", "JUDGE_API_KEY": "y"}
 
 
@@ -83,7 +119,9 @@ def test_text_loses_known_values_and_known_forms(monkeypatch):
     text = (
         f"from-a-recipe from-the-environment {TOKEN} https://me:word@host/x 1 hf_transfer_is_no_token task-" + "a" * 30
     )
+    text += " https://me:p@ss@host/x https://store/o?X-Amz-Signature=0123456789abcdef&part=1 Bearer abcdefgh"
     expected = f"{REDACTED} {REDACTED} {REDACTED} https://{REDACTED}@host/x 1 hf_transfer_is_no_token task-" + "a" * 30
+    expected += f" https://{REDACTED}@host/x https://store/o?{REDACTED}&part=1 Bearer {REDACTED}"
     assert hide_secrets(text) == expected
 
 

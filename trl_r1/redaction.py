@@ -18,7 +18,9 @@ ADVICE: Final = "set HF_TOKEN in the environment or use `hf auth login`"
 LEAST_LENGTH: Final = 8  # of a value that is looked for in text; a shorter one would occur by chance
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_ALWAYS: Final = frozenset(("SECRET", "SECRETS", "PASSWORD", "PASSWD", "PASSPHRASE", "APIKEY", "CREDENTIALS"))
+_ALWAYS: Final = frozenset(
+    ("SECRET", "SECRETS", "PASSWORD", "PASSWD", "PASSPHRASE", "APIKEY", "CREDENTIALS", "AUTHORIZATION")
+)
 _IN_CAPITALS: Final = frozenset(("KEY", "KEYS", "PASS", "PAT"))  # in a variable of the environment
 _BEFORE_KEY: Final = frozenset(("API", "ACCESS", "SECRET", "PRIVATE", "AUTH", "SSH", "SIGNING", "ENCRYPTION"))
 # `api_key_env` names a variable and `token_path` a file: neither is the secret itself.
@@ -33,10 +35,16 @@ _BEFORE_TEXT_TOKEN: Final = frozenset(
 _AFTER_TEXT_TOKEN: Final = frozenset(
     ("ID", "IDS", "TYPE", "LEVEL", "COUNT", "LIMIT", "BUDGET", "LENGTH", "WEIGHT", "WEIGHTS", "MASK", "ENTROPY")
 )
-# Tokens that tell themselves by their form: Hub, OpenAI-like, GitHub, AWS, and a password inside an address.
+# A token of a text, such as `<answer>`, `[SEP]` or `|`; no token of a service looks like it.
+_ENDS_IN_TOKEN: Final = re.compile(r"(?i)token$")
+_TEXT_TOKEN: Final = re.compile(r".*[<>\[\]{}|\\].*|\W*", re.DOTALL)
+# Tokens that tell themselves by their form: Hub, OpenAI-like, GitHub, AWS, a header, and inside an address a password
+# (up to the last @ before the path) or a signature, as links to the store of large files have one.
 _KNOWN_FORMS: Final = re.compile(
     r"\bhf_[A-Za-z0-9]{24,}\b|\bsk-[A-Za-z0-9_-]{20,}|\bgh[pousr]_[A-Za-z0-9]{30,}\b|\bgithub_pat_[A-Za-z0-9_]{40,}\b"
-    r"|\bAKIA[0-9A-Z]{16}\b|(?<=://)[^\s/:@]+:[^\s/@]+(?=@)"
+    r"|\bAKIA[0-9A-Z]{16}\b|(?<=\bBearer )[A-Za-z0-9._~+/=-]{8,}|(?<=://)[^\s/:@?#\"'`<>]*:[^\s/?#\"'`<>]+(?=@)"
+    r"|(?i:(?<=[?&])(?:(?:x-amz-)?(?:signature|credential|security-token)|sig|token|access_token|api[_-]?key|key)"
+    r"=[^\s&#\"'`<>]{8,})"
 )
 
 _remembered: set[str] = set()
@@ -59,12 +67,30 @@ def is_secret_name(name: str) -> bool:
     pairs = list(zip(["", *words], words, [*words[1:], ""], strict=False))
     if name.isupper() and not _IN_CAPITALS.isdisjoint(words):
         return True
-    if any(word == "KEY" and before in _BEFORE_KEY for before, word, _ in pairs):
+    if any(word in ("KEY", "KEYS", "TOKENS") and before in _BEFORE_KEY for before, word, _ in pairs):
         return True  # a key alone is one of a mapping
     return any(
         word == "TOKEN" and before not in _BEFORE_TEXT_TOKEN and after not in _AFTER_TEXT_TOKEN
         for before, word, after in pairs
     )
+
+
+def is_secret(name: str, value: Any) -> bool:
+    """
+    Whether a setting is a secret, by its name or by the form of its value.
+
+    Args:
+        name (`str`):
+            Of the field or variable.
+        value:
+            Its value. A switch is none (`token: true`, "use the login"), nor is what marks a place in a text
+            (`answer_token: <answer>`); numbers may be passwords.
+    """
+    if not isinstance(value, str):
+        return isinstance(value, int | float) and not isinstance(value, bool) and is_secret_name(name)
+    if _KNOWN_FORMS.search(value):
+        return True
+    return bool(value) and is_secret_name(name) and not (_ENDS_IN_TOKEN.search(name) and _TEXT_TOKEN.fullmatch(value))
 
 
 def redact_argv(argv: Sequence[str]) -> list[str]:
@@ -81,8 +107,8 @@ def redact_argv(argv: Sequence[str]) -> list[str]:
 
 
 def redact_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A mapping without the entries whose names are those of secrets, however deep."""
-    return {name: _redact(value) for name, value in values.items() if not is_secret_name(str(name))}
+    """A mapping without the entries that [`secrets_in`] finds, however deep."""
+    return {name: _redact(value) for name, value in values.items() if not _is_secret_entry(name, value)}
 
 
 def _redact(value: Any) -> Any:
@@ -91,19 +117,24 @@ def _redact(value: Any) -> Any:
     return [_redact(item) for item in value] if isinstance(value, list) else value
 
 
+def _is_secret_entry(name: Any, value: Any) -> bool:
+    """Whether one entry of a mapping is a secret, or a list of them."""
+    return any(is_secret(str(name), item) for item in (value if isinstance(value, list) else [value]))
+
+
 def secrets_in(value: Any, place: str = "") -> Iterator[str]:
     """Where a parsed YAML value holds secrets by their name or by their form: `"reward_funcs.get_x.api_key"`."""
     if isinstance(value, Mapping):
         for name, item in value.items():
             inside = f"{place}.{name}" if place else str(name)
-            if isinstance(item, str) and item and is_secret_name(str(name)):
+            if _is_secret_entry(name, item):
                 yield inside
             else:
                 yield from secrets_in(item, inside)
     elif isinstance(value, list):
         for item in value:
             yield from secrets_in(item, place)
-    elif isinstance(value, str) and _KNOWN_FORMS.search(value):
+    elif is_secret("", value):
         yield place
 
 
@@ -121,7 +152,7 @@ def without_secrets(environment: Mapping[str, str], keep: Iterable[str] = ()) ->
     return {
         name: value
         for name, value in environment.items()
-        if name in kept or not (is_secret_name(name) or _KNOWN_FORMS.fullmatch(value))
+        if name in kept or not (is_secret_name(name) or _KNOWN_FORMS.search(value))
     }
 
 

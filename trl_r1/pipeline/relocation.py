@@ -18,7 +18,7 @@ import yaml
 from trl_r1.pipeline.graph import Pipeline
 from trl_r1.recipe.loading import HUB_TOKEN_VARIABLE
 from trl_r1.recipe.yaml_files import load_yaml
-from trl_r1.redaction import hide_forms, is_secret_name, redact_values
+from trl_r1.redaction import hide_forms, is_secret, redact_values
 
 
 RECIPE_FOLDER = ".recipes"
@@ -71,7 +71,7 @@ def read_secrets(content: Mapping[str, Any]) -> dict[str, str]:
     found = {
         str(name): str(value)
         for name, value in (environment.items() if isinstance(environment, Mapping) else ())
-        if is_secret_name(str(name))
+        if is_secret(str(name), value)
     }
     token = content.get("hub_token")
     return found | ({HUB_TOKEN_VARIABLE: token} if isinstance(token, str) and token else {})

@@ -83,5 +83,5 @@ def secret_problems(values: Mapping[str, Any]) -> Iterator[str]:
     for place in dict.fromkeys(secrets_in(values)):
         yield (
             f"{place}: it looks like a secret, and a recipe's values are recorded and published; name an environment "
-            f"variable where the reward takes one (api_key_env), or {ADVICE} for the Hub"
+            f"variable where the reward takes one (api_key_env), or {ADVICE} for the Hub; if it is none, rename it"
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 from trl_r1.chat_template import completion_text
 from trl_r1.errors import RewardError, RewardFaultError
+from trl_r1.redaction import hide_secrets
 from trl_r1.rewards.batches import BatchLogs, group_rows, slice_batch
 
 
@@ -86,7 +87,7 @@ class ErrorBudget:
             for row, reason in list(faults.items())[:room]:
                 texts = [completion_text(batch_of[row]) for batch_of in (prompts, batch["completions"])]
                 prompt, completion = (text[:MAX_EXHIBIT_CHARS] for text in texts)
-                line = {"reward": self.name, "step": step, "reason": reason}
+                line = {"reward": self.name, "step": step, "reason": hide_secrets(reason)}
                 line |= {"prompt": prompt, "completion": completion}
                 stream.write(json.dumps(line, ensure_ascii=False) + "\n")
 

@@ -21,6 +21,8 @@ from trl_r1.rewards.registry import ensure_checked
 
 SCRIPT = Path(__file__).with_name("reward_process.py")
 PATIENCE_SECONDS = 1.0  # for a process to end by itself
+# May hold a password, and without them a reward that asks a service would reach none.
+PROXIES = tuple(name for proxy in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY") for name in (proxy, proxy.lower()))
 
 
 class RewardProcessError(RuntimeError):
@@ -54,7 +56,7 @@ class RewardProcess:
     One process that runs reward functions. It starts when first asked for, and again when it has ended.
 
     Calls wait for each other. One thread on the processor, no GPU, the environment of the trainer otherwise, without
-    its secrets but for the variables that parameters of the functions name (`api_key_env: MY_KEY`).
+    its secrets but for proxies and the variables that parameters of the functions name (`api_key_env: MY_KEY`).
 
     Args:
         functions (`Sequence[Callable]`):
@@ -130,7 +132,7 @@ class RewardProcess:
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
-        environment = without_secrets(os.environ, keep=self._variables)
+        environment = without_secrets(os.environ, keep=[*self._variables, *PROXIES])
         environment |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
         options = [str(theirs.fileno()), str(os.getpid()), str(self._seed), json.dumps(sys.path)]
         # -P: the script's own folder holds a `code.py`, which must not hide the standard library's.

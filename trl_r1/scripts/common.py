@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -77,11 +78,18 @@ def configure_logging() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("trl_r1").setLevel(level)
     sys.excepthook = _report_fault
+    threading.excepthook = _report_thread_fault
 
 
 def _report_fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Show a traceback, whose messages may quote what they were given."""
     sys.stderr.write(hide_secrets("".join(traceback.format_exception(kind, error, trace))))
+
+
+def _report_thread_fault(fault: threading.ExceptHookArgs) -> None:
+    """The same for a thread, such as one in which a library asks the Hub."""
+    if fault.exc_value is not None and not isinstance(fault.exc_value, SystemExit):
+        _report_fault(fault.exc_type, fault.exc_value, fault.exc_traceback)
 
 
 def report_error(error: R1Error) -> None:

@@ -10,12 +10,13 @@ from typing import Final
 
 from trl_r1.hub.cards.tables import cell
 from trl_r1.hub.cards.text import seal
-from trl_r1.hub.publishing.access import check_target, ensure_repository
+from trl_r1.hub.publishing.access import ask_for
 from trl_r1.hub.publishing.files import CARD_NAME, describe_file
 from trl_r1.hub.publishing.patience import DEFAULT_PATIENCE, Patience, no_endless_waits
 from trl_r1.hub.publishing.read_back import read_back
 from trl_r1.hub.publishing.target import HubTarget, PublishedFile, PublishResult
 from trl_r1.hub.publishing.transfer import Transfer
+from trl_r1.redaction import hide_forms
 
 
 PAGE_NAME: Final = "index.html"  # what a static Space shows
@@ -58,12 +59,11 @@ def publish_report(
     """
     from huggingface_hub import HfApi
 
-    target = check_target(target, patience=patience)
     trying = Patience(patience)
+    target = ask_for(target, trying, make=True)
     with tempfile.TemporaryDirectory(prefix="trl_r1-report-") as place, no_endless_waits():
         files = write_space(report, Path(place), title=title, license=license, shown=shown, token=target.token)
         api = HfApi(token=target.token)
-        ensure_repository(api, target, trying)
         transfer = Transfer(
             api=api,
             target=target,
@@ -74,7 +74,7 @@ def publish_report(
         )
         commit, sent, kept = transfer.send("Publish the report")
         read_back(api, target, Path(place), files, commit, trying, kept=kept)
-    url = f"{api.endpoint}/spaces/{target.repo_id}"
+    url = f"{hide_forms(api.endpoint)}/spaces/{target.repo_id}"
     return PublishResult(target=target, files=files, sent=sent, kept=kept, commit=commit, url=url)
 
 

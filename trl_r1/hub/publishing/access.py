@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from trl_r1.errors import PublishError
 from trl_r1.hub.publishing.patience import Patience, no_endless_waits
 from trl_r1.hub.publishing.target import HubTarget
-from trl_r1.redaction import remember_secret
+from trl_r1.redaction import hide_forms, remember_secret
 
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def check_target(target: HubTarget, *, patience: float = CHECK_PATIENCE, new: bo
     return ask_for(target, Patience(patience), new=new)
 
 
-def ask_for(target: HubTarget, trying: Patience, *, new: bool = False) -> HubTarget:
-    """[`check_target`] as one of several steps that share their patience."""
+def ask_for(target: HubTarget, trying: Patience, *, new: bool = False, make: bool = False) -> HubTarget:
+    """[`check_target`] as one of several steps that share their patience; with `make`, the repository is there then."""
     from huggingface_hub import HfApi
 
     check_names(target)
@@ -62,16 +62,18 @@ def ask_for(target: HubTarget, trying: Patience, *, new: bool = False) -> HubTar
     api = HfApi(token=token)
     with no_endless_waits():
         who = whose_token(api, token, trying)
-        target = dataclasses.replace(target, repo_id=_full_name(target.repo_id, who), token=token)
+        target = dataclasses.replace(target, repo_id=full_name(target.repo_id, who), token=token)
         certain = _may_write(target, who)
-        if _find(api, target, trying) is not None:
+        if (found := _find(api, target, trying)) is not None:
+            if target.private and found.private is False:
+                logger.warning("%s exists and is public, so what is sent there is too", target.repo_id)
             trying.attempt(
                 f"asking whether {target.repo_id!r} may be written to",
                 lambda: api.auth_check(target.repo_id, repo_type=target.repo_type, write=True),
             )
             if new and target.tag is not None:
                 _check_free(api, target, target.tag, trying)
-        elif not certain:
+        elif make or not certain:
             _make(api, target, trying)
     return target
 
@@ -80,7 +82,7 @@ def whose_token(api: HfApi, token: str, trying: Patience) -> Mapping[str, Any]:
     """What the Hub says of a token. It allows few such questions, so an answer serves for some minutes."""
     key, now = (api.endpoint, token), time.monotonic()
     if key not in _answers or now - _answers[key][0] > ANSWER_LIFETIME:
-        _answers[key] = (now, trying.attempt(f"asking {api.endpoint} whose the token is", api.whoami))
+        _answers[key] = (now, trying.attempt(f"asking {hide_forms(api.endpoint)} whose the token is", api.whoami))
     return _answers[key][1]
 
 
@@ -129,15 +131,6 @@ def find_token(target: HubTarget) -> str:
     return token
 
 
-def ensure_repository(api: HfApi, target: HubTarget, trying: Patience) -> None:
-    """Make the repository unless it exists. One that is public stays so, with a warning if it was to be private."""
-    found = _find(api, target, trying)
-    if found is None:
-        _make(api, target, trying)
-    elif target.private and found.private is False:
-        logger.warning("%s exists and is public, so what is sent there is too", target.repo_id)
-
-
 def _check_ref(field: str, name: str) -> None:
     """Git's rules for names of branches and tags (git-check-ref-format), and two of the Hub's."""
     parts = name.split("/")
@@ -155,8 +148,12 @@ def _check_ref(field: str, name: str) -> None:
         raise PublishError(f"{field}: {name!r} would be taken for a commit or reference; use one such as 'r1_zero'")
 
 
-def _full_name(repo_id: str, who: Mapping[str, Any]) -> str:
-    return repo_id if "/" in repo_id else f"{who.get('name')}/{repo_id}"
+def full_name(repo_id: str, who: Mapping[str, Any]) -> str:
+    """A repository's name with its namespace, spelt as the Hub spells it: there, upper and lower case are the same."""
+    given, _, name = repo_id.rpartition("/")
+    names = [str(item.get("name")) for item in (who, *(who.get("orgs") or []))]
+    namespace = next((known for known in names if known.lower() == given.lower()), given or names[0])
+    return f"{namespace}/{name}"
 
 
 def _may_write(target: HubTarget, who: Mapping[str, Any]) -> bool:
@@ -185,12 +182,14 @@ def _may_write(target: HubTarget, who: Mapping[str, Any]) -> bool:
 
 
 def _scoped(target: HubTarget, namespace: str, scopes: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a fine-grained token writes to the namespace, or to the repository itself."""
-    for scope in scopes:
-        name = str((scope.get("entity") or {}).get("name", "")).lower()
-        writes = {"repo.write", "repo.content.write"} & set(scope.get("permissions") or [])
-        if writes and name in {namespace.lower(), target.repo_id.lower()}:
-            return True
+    """Whether a fine-grained token writes to the namespace; to the repository alone, it might not make that."""
+    written = {
+        str((scope.get("entity") or {}).get("name", "")).lower()
+        for scope in scopes
+        if {"repo.write", "repo.content.write"} & set(scope.get("permissions") or [])
+    }
+    if namespace.lower() in written or target.repo_id.lower() in written:
+        return namespace.lower() in written
     raise PublishError(
         f"token: its permissions do not include writing to repositories of {namespace!r} (repo.write), and repo_id is "
         f"{target.repo_id!r}; add them at {TOKEN_PAGE}"

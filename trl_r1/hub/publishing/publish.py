@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from trl_r1.errors import PublishError, R1Error
-from trl_r1.hub.publishing.access import ask_for, check_names, ensure_repository, find_token, taken, whose_token
+from trl_r1.hub.publishing.access import ask_for, check_names, find_token, full_name, taken, whose_token
 from trl_r1.hub.publishing.files import (
     CARD_NAME,
     hash_files,
@@ -25,6 +25,7 @@ from trl_r1.hub.publishing.published import read_published, write_published
 from trl_r1.hub.publishing.read_back import read_back
 from trl_r1.hub.publishing.target import MAIN, HubTarget, PublishedFile, PublishResult
 from trl_r1.hub.publishing.transfer import Transfer, show_size
+from trl_r1.redaction import hide_forms
 from trl_r1.stage_record import StageRecord
 
 
@@ -83,7 +84,7 @@ def publish(
     _finish_card(folder, record, target)
     files = plan_files(folder, token=token, include=include)
     trying = Patience(patience)
-    target = ask_for(target, trying)
+    target = ask_for(target, trying, make=True)
     with no_endless_waits():
         return _push(folder, record, target, files, replace_readme, trying)
 
@@ -143,7 +144,6 @@ def _push(
     from huggingface_hub import HfApi
 
     api = HfApi(token=target.token)
-    ensure_repository(api, target, trying)
     transfer = _transfer(api, folder, target, files, replace_readme, trying)
     transfer.make_branch()
     _check_tag(transfer, target)
@@ -252,14 +252,16 @@ def _preview(
     try:
         with no_endless_waits():
             who = whose_token(api, token, trying)
-            name = target.repo_id if "/" in target.repo_id else f"{who['name']}/{target.repo_id}"
-            target = dataclasses.replace(target, repo_id=name, token=token)
+            target = dataclasses.replace(target, repo_id=full_name(target.repo_id, who), token=token)
             everything = dataclasses.replace(everything, target=target, url=_url(api, target))
             transfer = _transfer(api, folder, target, files, replace_readme, trying)
-            if not api.repo_exists(name, repo_type=target.repo_type) or (remote := transfer.look()) is None:
+            found = trying.attempt(
+                f"looking for {target.repo_id!r}", lambda: api.repo_exists(target.repo_id, repo_type=target.repo_type)
+            )
+            if not found or (remote := transfer.look()) is None:
                 return everything
             changes = transfer.compare(remote)
-    except (PublishError, OSError) as error:
+    except PublishError as error:
         logger.warning("not compared with the Hub: %s", explain(error))
         return everything
     return dataclasses.replace(everything, sent=[file.path for file in changes.send], kept=changes.keep)
@@ -267,7 +269,7 @@ def _preview(
 
 def _url(api: HfApi, target: HubTarget) -> str:
     branch = quote(target.revision, safe="")
-    return f"{api.endpoint}/{URL_PARTS[target.repo_type]}{target.repo_id}/tree/{branch}"
+    return f"{hide_forms(api.endpoint)}/{URL_PARTS[target.repo_type]}{target.repo_id}/tree/{branch}"
 
 
 def _summarise(result: PublishResult) -> None:
