@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from trl_r1.errors import CheckpointError
 from trl_r1.stage_record import weight_files
@@ -94,8 +94,7 @@ def check_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
         [`~transformers.PreTrainedTokenizerBase`]: the fast tokenizer.
 
     Raises:
-        [`CheckpointError`]: when there is none, it has no `tokenizer.json` or no end token, or more tokens than the
-            model has embeddings.
+        [`CheckpointError`]: when there is none, or it has no `tokenizer.json` or no end token.
     """
     from transformers import AutoTokenizer
 
@@ -111,8 +110,6 @@ def check_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
         raise CheckpointError(
             f"{folder}: eos_token: the tokenizer names none, so nothing ends a reply; set it, {hint}"
         )
-    if not is_adapter(folder) and not needs_own_code(folder):
-        _check_agreement(folder, tokenizer)
     return tokenizer
 
 
@@ -189,7 +186,7 @@ def _model_problems(folder: Path) -> Iterator[str]:
             yield f"config.json: architectures: {name!r} is no model of transformers; it would need code of its own"
             return
         with loading_alone():
-            model, found = model_class.from_pretrained(folder, device_map={"": "meta"}, output_loading_info=True)
+            _, found = model_class.from_pretrained(folder, device_map={"": "meta"}, output_loading_info=True)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, StrictDataclassError) as error:
         yield f"weights: they do not fit config.json ({first_line(error)}); save model and configuration together"
         return
@@ -197,31 +194,36 @@ def _model_problems(folder: Path) -> Iterator[str]:
         if found[key]:
             names, what = sorted(map(str, found[key])), key.removesuffix("_keys")
             yield f"weights: {len(names)} {what} for config.json, such as {names[0]}; save them again"
-    yield from _dtype_problems(folder, model.config)
 
 
-def _dtype_problems(folder: Path, config: Any) -> Iterator[str]:
-    declared = str(config.dtype).removeprefix("torch.") if config.dtype is not None else None
-    stored = {_DTYPES[dtype] for dtype, _ in stored_tensors(folder).values() if dtype in _DTYPES}
-    if declared and stored and declared not in stored:  # some keep a few weights, such as norms, in another type
-        yield f"config.json: dtype is {declared}, but the weights are {sorted(stored)}; save both again"
+def disagreements(folder: str | Path, tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:
+    """
+    What weights, configuration and tokenizer say of each other that is not so, a line each.
 
-
-def _check_agreement(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
-    """The tokenizer against the model's configuration."""
+    No reason to refuse what was trained: released models have some of it (Gemma 3 has a token without embedding), and
+    all of it can be mended in a text file.
+    """
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(folder).get_text_config()
+    folder = Path(folder)
+    if is_adapter(folder) or needs_own_code(folder):
+        return
+    whole = AutoConfig.from_pretrained(folder)
+    config = whole.get_text_config()
+    declared = str(whole.dtype).removeprefix("torch.") if whole.dtype is not None else None
+    stored = {_DTYPES[dtype] for dtype, _ in stored_tensors(folder).values() if dtype in _DTYPES}
+    if declared and stored and declared not in stored:  # some keep a few weights, such as norms, in another type
+        yield f"config.json: dtype is {declared}, but the weights are {sorted(stored)}; write there what they are"
     if len(tokenizer) > config.vocab_size:
-        raise CheckpointError(
-            f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model {config.vocab_size} embeddings; resize "
-            "the model with resize_token_embeddings, or save the tokenizer it was trained with"
+        yield (
+            f"the tokenizer has {len(tokenizer)} tokens, the model {config.vocab_size} embeddings; a text with one of "
+            "the others cannot be read"
         )
     ends = as_ids(config.eos_token_id)
     if ends and tokenizer.eos_token_id not in ends:
-        raise CheckpointError(
-            f"{folder}: eos_token: the tokenizer ends with {tokenizer.eos_token_id} ({tokenizer.eos_token!r}), the "
-            f"model's config.json with {ends}; save the tokenizer it was trained with"
+        yield (
+            f"eos_token: the tokenizer ends with {tokenizer.eos_token_id} ({tokenizer.eos_token!r}), the model's "
+            f"config.json with {ends}; check which one it was trained with"
         )
 
 

@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trl_r1.chat_template import PROMPT_FIELD
 from trl_r1.errors import CheckpointError
-from trl_r1.hub.checkpoints.checks import ADAPTER_CONFIG, as_ids, check_tokenizer, check_weights, is_adapter
+from trl_r1.hub.checkpoints.checks import (
+    ADAPTER_CONFIG,
+    as_ids,
+    check_tokenizer,
+    check_weights,
+    disagreements,
+    is_adapter,
+)
 from trl_r1.hub.checkpoints.prefill import prefill_template, prefills_itself, turn_end
 from trl_r1.stage_record import write_json
 
@@ -61,13 +68,15 @@ def finish_checkpoint(
             Revision of the Hub model an adapter belongs to. PEFT leaves it out, and loads `main` then.
 
     Raises:
-        [`CheckpointError`]: when weights or tokenizer are not whole, or do not fit each other.
+        [`CheckpointError`]: when weights or tokenizer are not whole, so that nobody could load them.
     """
     folder = Path(folder)
     if prompt_template is not None and prompt_template.count(PROMPT_FIELD) != 1:
         raise CheckpointError(f"prompt_template: {PROMPT_FIELD} must stand in it once, so that it can be filled")
     check_weights(folder)
     tokenizer = check_tokenizer(folder)
+    for found in disagreements(folder, tokenizer):
+        logger.warning("%s: %s", folder, found)
     _forget_machine(folder / "tokenizer_config.json")
     if is_adapter(folder):
         _name_revision(folder / ADAPTER_CONFIG, base_revision)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from trl_r1.errors import CheckpointError
-from trl_r1.hub.checkpoints.checks import check_tokenizer, check_weights, is_adapter, stored_tensors
+from trl_r1.hub.checkpoints.checks import check_tokenizer, check_weights, disagreements, is_adapter, stored_tensors
 
 
 _SENTENCEPIECE: Final = "tokenizer.model"
@@ -46,16 +46,18 @@ def gguf_problems(folder: str | Path) -> list[str]:
     folder = Path(folder)
     if is_adapter(folder):
         return ["it is an adapter, and GGUF holds whole models: merge it, and convert the merged folder"]
-    problems = []
-    for check in (check_weights, check_tokenizer):
-        try:
-            check(folder)
-        except CheckpointError as error:
-            problems += [line.removeprefix(f"{folder}: ") for line in str(error).splitlines()]
-    if problems:  # what follows reads these files
-        return problems
+    try:
+        check_weights(folder)
+        tokenizer = check_tokenizer(folder)
+    except CheckpointError as error:  # what follows reads these files
+        return [line.removeprefix(f"{folder}: ") for line in str(error).splitlines()]
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return [*_tensor_problems(folder, config), *_dtype_problems(folder, config), *_tokenizer_problems(folder)]
+    return [
+        *disagreements(folder, tokenizer),
+        *_tensor_problems(folder, config),
+        *_dtype_problems(folder, config),
+        *_tokenizer_problems(folder),
+    ]
 
 
 def _tensor_problems(folder: Path, config: dict[str, Any]) -> Iterator[str]:
