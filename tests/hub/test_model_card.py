@@ -91,6 +91,17 @@ def test_damaged_record_is_no_card(ancestry, name):
     assert not (ancestry.folder / "zero" / "README.md").exists()
 
 
+def test_one_damaged_stage_costs_no_other_its_card(evaluated):
+    evaluated.stage("beside", "sft", weights=b"beside", parents=[("base", "base")])
+    (evaluated.folder / "zero" / "model.safetensors").write_bytes(b"evil")
+    with pytest.raises(RecordError) as caught:
+        create_model_cards(evaluated.folder)
+    refused = [line.split(": ")[0] for line in str(caught.value).splitlines()]
+    assert set(refused) == {"no card for zero", "no card for cold"}  # and what was made from it
+    names = ("base", "beside", "zero", "cold")
+    assert [(evaluated.folder / name / "README.md").exists() for name in names] == [True, True, False, False]
+
+
 def test_data_stage_has_no_model_card(ancestry):
     with pytest.raises(RecordError, match="leaves no model"):
         create_model_card(ancestry.folder / "data")

@@ -107,21 +107,42 @@ def record_pipeline(pipeline: Pipeline) -> None:
 
 
 def finish_run(pipeline: Pipeline, console: Console) -> None:
-    """Bring cards and report up to date with the records, print the table, and publish what asks for it."""
+    """
+    Bring cards and report up to date with the records, print the table, and publish what asks for it.
+
+    Raises:
+        [`RecordError`]: when all the rest is done, if a card could not be written.
+    """
     from trl_r1.report import print_summary
 
     report = pipeline.output_dir / "report.html"
-    if _newest_record(pipeline) > (report.stat().st_mtime if report.is_file() else 0.0):
-        from trl_r1.hub.cards.dataset_card import create_dataset_cards
-        from trl_r1.hub.cards.model_card import create_model_cards
+    newest = _newest_record(pipeline)
+    problems = []
+    if newest > (report.stat().st_mtime if report.is_file() else 0.0):
         from trl_r1.report import build_report
 
-        create_model_cards(pipeline.output_dir)
-        create_dataset_cards(pipeline.output_dir)
+        problems = _write_cards(pipeline)
         build_report(pipeline.output_dir)
+        if problems:  # older than the records, so that the next run tries again
+            os.utime(report, (newest - 1, newest - 1))
     print_summary(pipeline.output_dir, console=console)
     console.print(f"report: {report}", highlight=False, soft_wrap=True)
     publish_stages(pipeline)
+    if problems:
+        raise RecordError("\n".join(problems))
+
+
+def _write_cards(pipeline: Pipeline) -> list[str]:
+    """Write every card that can be written. Returns what is wrong with the others."""
+    from trl_r1.hub.cards import create_dataset_cards, create_model_cards
+
+    problems = []
+    for create in (create_model_cards, create_dataset_cards):
+        try:
+            create(pipeline.output_dir)
+        except RecordError as error:
+            problems.append(str(error))
+    return problems
 
 
 def _newest_record(pipeline: Pipeline) -> float:

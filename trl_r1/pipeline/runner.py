@@ -65,6 +65,7 @@ def run_pipeline(
     Raises:
         [`RecipeError`]: with all that is wrong in the pipeline's files, before anything runs.
         [`PublishError`]: when a recipe asks to be published where that is not allowed, before anything runs.
+        [`RecordError`]: when all is done and written but a card, whose records or files are damaged.
         [`PipelineError`]: when another run holds the folder, or it holds files that are not the pipeline's.
     """
     console = console or Console()

@@ -16,18 +16,18 @@ from trl_r1.hub.cards.dataset_files import DataFile, find_data_files, hub_config
 from trl_r1.hub.cards.dataset_rows import RowSummary, example_block
 from trl_r1.hub.cards.facts import commands, configuration, reproduction
 from trl_r1.hub.cards.text import seal
+from trl_r1.hub.cards.together import CARD_NAME, write_cards
 from trl_r1.hub.cards.usage import cite
 from trl_r1.hub.lineage import Lineage
 from trl_r1.hub.publishing import read_published
 from trl_r1.hub.publishing.target import MAIN
-from trl_r1.run_records import RunRecords
+from trl_r1.run_records import FinishedStage, RunRecords
 from trl_r1.stage_record import DATA_SUFFIXES, StageRecord, read_stage_record, weight_files
 
 
 if TYPE_CHECKING:
     from huggingface_hub import DatasetCardData
 
-CARD_NAME: Final = "README.md"
 SAMPLED, MADE = "rejection_sample", "script"
 SUMMARIES: Final = {
     SAMPLED: "Responses sampled from a teacher and kept when they passed every filter below, made with trl_r1, which "
@@ -131,14 +131,16 @@ def create_dataset_cards(pipeline_folder: str | Path) -> list[Path]:
         `list[Path]`: the cards.
 
     Raises:
-        [`RecordError`]: as [`create_dataset_card`].
+        [`RecordError`]: as [`create_dataset_card`], once every card that can be written is.
     """
     records = RunRecords.read(pipeline_folder)
     stages = [stage for stage in records.stages.values() if is_data_stage(stage.folder, stage.record)]
-    for stage in stages:
+
+    def write(stage: FinishedStage) -> None:
         license = stage.record.config.get("hub_license") or records.content.get("license")
         create_dataset_card(stage.folder, license=license, pipeline=records.content)
-    return [stage.folder / CARD_NAME for stage in stages]
+
+    return write_cards(stages, write)
 
 
 def is_data_stage(folder: str | Path, record: StageRecord) -> bool:

@@ -16,13 +16,13 @@ from trl_r1.hub.cards.eval_results import benchmark_entries, write_benchmark_fil
 from trl_r1.hub.cards.markdown import plain
 from trl_r1.hub.cards.metadata import card_metadata
 from trl_r1.hub.cards.text import seal
+from trl_r1.hub.cards.together import CARD_NAME, write_cards
 from trl_r1.hub.cards.usage import cite, usage_section
 from trl_r1.hub.lineage import Lineage
-from trl_r1.run_records import Evaluation, RunRecords
+from trl_r1.run_records import Evaluation, FinishedStage, RunRecords
 from trl_r1.stage_record import StageRecord
 
 
-CARD_NAME: Final = "README.md"
 SUMMARIES: Final = {
     "grpo": "A policy trained by group relative policy optimisation (GRPO) with trl_r1, which follows DeepSeek-R1.",
     "sft": "A policy made by supervised fine-tuning with trl_r1, which follows DeepSeek-R1.",
@@ -98,14 +98,15 @@ def create_model_cards(pipeline_folder: str | Path) -> list[Path]:
         `list[Path]`: the cards.
 
     Raises:
-        [`RecordError`]: as [`create_model_card`].
+        [`RecordError`]: as [`create_model_card`], once every card that can be written is.
     """
     records = RunRecords.read(pipeline_folder)
     content = records.content
     checkpoints = [
         stage for stage in records.stages.values() if stage.record.kind in SUMMARIES and stage.is_checkpoint
     ]
-    for stage in checkpoints:
+
+    def write(stage: FinishedStage) -> None:
         create_model_card(
             stage.folder,
             evaluations=stage.evaluations,
@@ -113,7 +114,8 @@ def create_model_cards(pipeline_folder: str | Path) -> list[Path]:
             license=stage.record.config.get("hub_license") or content.get("license"),
             pipeline=content,
         )
-    return [stage.folder / CARD_NAME for stage in checkpoints]
+
+    return write_cards(checkpoints, write)
 
 
 def _sections(
