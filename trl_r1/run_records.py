@@ -70,6 +70,15 @@ class Evaluation:
     content: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def conditions(self) -> str:
+        """What must be alike for two figures to be compared: the questions and how they were answered."""
+        asked = self.content.get("data") or {}
+        settings = self.content.get("sampling") or {}
+        how = {name: value for name, value in settings.items() if name not in ("seed", "batch_size")}
+        begun = [self.content.get(name) for name in ("prefill", "prefill_column")]
+        return hash_json([self.suite, self.mode, self.n, asked.get("fingerprint"), how, begun])
+
+    @property
     def telling_metrics(self) -> dict[str, Measurement]:
         """The metrics that apply to more than a few stray answers: the only ones to show."""
         return {

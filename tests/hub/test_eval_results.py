@@ -32,28 +32,29 @@ def evaluation(suite="exam", mode="greedy", revision="abc123", source="org/exam"
 
 def test_entries_come_back_as_they_were(tmp_path):
     files = benchmark_entries([evaluation(), evaluation(mode="sampled", task_id="hard")])
-    (path,) = write_benchmark_files(tmp_path, files)
-    assert path == tmp_path / ".eval_results" / "exam.yaml"
-    found = parse_eval_result_entries(yaml.safe_load(path.read_text(encoding="utf-8")))
-    assert found == files["exam.yaml"]
+    paths = write_benchmark_files(tmp_path, files)  # a variant of a benchmark has a file of its own
+    assert paths == [tmp_path / ".eval_results" / name for name in ("exam-greedy.yaml", "exam-sampled.yaml")]
+    read = [parse_eval_result_entries(yaml.safe_load(path.read_text(encoding="utf-8"))) for path in paths]
+    assert read == list(files.values())
+    found = [entry for (entry,) in read]
     assert [each.task_id for each in found] == ["default", "hard"]
     assert (found[0].dataset_id, found[0].dataset_revision) == ("org/exam", "abc123")
-    assert (found[0].value, found[0].date) == (0.9, "2026-01-01T10:01:00+00:00")
-    assert found[0].notes == "greedy; temperature 0.0, seed 1; n 512; 95 % interval 0.8710 to 0.9230"
+    assert (found[0].value, found[0].date) == (90.0, "2026-01-01T10:01:00+00:00")
+    assert found[0].notes == "greedy; temperature 0.0, seed 1; n 512; 95 % interval 87.10 to 92.30"
 
 
 def test_each_figure_stands_in_one_place():
     evaluations = [evaluation(), evaluation(suite="local", revision=None, source="data/local")]
     shown = {(each.dataset_name, each.metric_type) for each in index_results(evaluations)}
     assert shown == {("exam", "well_formed"), ("local", "accuracy"), ("local", "well_formed")}
-    assert list(benchmark_entries(evaluations)) == ["exam.yaml"]
+    assert list(benchmark_entries(evaluations)) == ["exam-greedy.yaml"]
 
 
 def test_what_no_record_backs_is_removed(tmp_path):
     write_benchmark_files(tmp_path, benchmark_entries([evaluation(), evaluation(suite="other")]))
-    (tmp_path / ".eval_results" / ".exam.yaml.partial").write_text("- data")
+    (tmp_path / ".eval_results" / ".exam-greedy.yaml.partial").write_text("- data")
     write_benchmark_files(tmp_path, benchmark_entries([evaluation()]))
-    assert [path.name for path in (tmp_path / ".eval_results").iterdir()] == ["exam.yaml"]
+    assert [path.name for path in (tmp_path / ".eval_results").iterdir()] == ["exam-greedy.yaml"]
     write_benchmark_files(tmp_path, {})
     assert list(tmp_path.iterdir()) == []
 

@@ -119,7 +119,7 @@ def full(tmp_path):
     exam = measured(weights, suite="exam/1", data={**data, "revision": "abc123"}, task_id="hard")
     exam["metrics"]["well_formed"] = {"value": 0.5, "n": 512, "low": 0.45, "high": 0.55}
     before = measured(
-        "b" * 64, suite="exam/1", metrics={"accuracy": {"value": 0.1, "n": 512, "low": 0.08, "high": 0.13}}
+        "b" * 64, suite="exam/1", data=data, metrics={"accuracy": {"value": 0.1, "n": 512, "low": 0.08, "high": 0.13}}
     )
     made.stage("evaluation", "evaluate", parents=[("zero", "evaluated")], evaluations=[exam, measured(weights)])
     made.edit(
@@ -193,7 +193,7 @@ def test_the_licence_of_the_recipe_goes_before_that_of_the_pipeline(full):
 
 
 def test_text_and_picture_are_rebuilt_alike(full):
-    names = ["README.md", "training_curves.png", ".eval_results/exam-1.yaml"]
+    names = ["README.md", "training_curves.png", ".eval_results/exam-1-greedy.yaml"]
     card_of(full)
     first = [(full.folder / "zero" / name).read_bytes() for name in names]
     card_of(full)
@@ -251,6 +251,24 @@ def test_limits_hold_the_alarms_and_the_loss_note_does_not(full):
 
 def test_the_model_it_started_from_stands_beside(full):
     assert "| exam/1 | greedy | accuracy | 0.900 | 0.871 to 0.923 | 512 | 0.100 (0.080 to 0.130) |" in card_of(full)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"n": 600},
+        {"prefill": "<think> a"},
+        {"sampling": {"temperature": 0.6}},
+        {"data": {"source": "org/exam", "split": "test", "fingerprint": "0" * 64, "rows_in": 512, "rows_kept": 512}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_was_measured_otherwise_does_not_stand_beside(full, change):
+    evaluations = full.read("evaluation")["evaluations"]
+    full.edit("evaluation", evaluations=[*evaluations[:2], evaluations[2] | change])
+    text = card_of(full)
+    assert "0.100 (0.080 to 0.130)" not in text
+    assert "before:" not in text
 
 
 def hostile_run(folder):

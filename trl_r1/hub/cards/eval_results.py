@@ -2,6 +2,9 @@
 
 A benchmark is a suite whose questions are a data set of the Hub, and its result is the accuracy. Every other figure
 goes into the header's `model-index`, whose names are free. No figure stands in both.
+
+The form is that of https://huggingface.co/docs/hub/eval-results: each variant of a benchmark in a file of its own, and
+the value on the scale of the benchmark's leaderboard, which for accuracies is percent.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 RESULTS_FOLDER: Final = ".eval_results"
 BENCHMARK_METRIC: Final = "accuracy"
+PERCENT_DIGITS: Final = 2
 _SAMPLING: Final = {  # field of the record -> how it is said
     "temperature": "temperature {}",
     "top_p": "top_p {}",
@@ -50,14 +54,14 @@ def benchmark_entries(evaluations: Sequence[Evaluation]) -> dict[str, list[EvalR
             What was measured of a checkpoint.
 
     Returns:
-        `dict[str, list[EvalResultEntry]]`: by file name, one file a suite, one entry a mode.
+        `dict[str, list[EvalResultEntry]]`: by file name; one file and entry for each suite and mode.
 
     Raises:
         [`RecordError`]: when a record names a data set that cannot be one.
     """
     from huggingface_hub import EvalResultEntry
 
-    names = _file_names({each.suite for each in evaluations})
+    names = _file_names({_variant(each) for each in evaluations})
     files: dict[str, list[EvalResultEntry]] = {}
     for each in evaluations:
         benchmark = benchmark_of(each)
@@ -68,11 +72,11 @@ def benchmark_entries(evaluations: Sequence[Evaluation]) -> dict[str, list[EvalR
             dataset_id=benchmark.dataset,
             task_id=benchmark.task,
             dataset_revision=benchmark.revision,
-            value=measured.value,
+            value=round(100 * measured.value, PERCENT_DIGITS),
             date=each.date,
             notes=_notes(each, measured),
         )
-        files.setdefault(names[each.suite], []).append(entry)
+        files.setdefault(names[_variant(each)], []).append(entry)
     return files
 
 
@@ -164,16 +168,22 @@ def describe_sampling(evaluation: Evaluation) -> str:
 def _notes(evaluation: Evaluation, measured: Measurement) -> str:
     words = [evaluation.mode, describe_sampling(evaluation), f"n {measured.n}" if measured.n is not None else ""]
     if measured.low is not None and measured.high is not None:
-        words.append(f"95 % interval {measured.low:.4f} to {measured.high:.4f}")
+        words.append(
+            f"95 % interval {100 * measured.low:.{PERCENT_DIGITS}f} to {100 * measured.high:.{PERCENT_DIGITS}f}"
+        )
     return one_line("; ".join(word for word in words if word))
 
 
-def _file_names(suites: set[str]) -> dict[str, str]:
-    """A file name for each suite, no two alike."""
-    stems = {suite: re.sub(r"[^A-Za-z0-9_-]+", "-", suite).strip("-")[:80] for suite in suites}
-    return {suite: f"{_unique(suite, stem, stems.values())}.yaml" for suite, stem in stems.items()}
+def _variant(evaluation: Evaluation) -> str:
+    return f"{evaluation.suite} {evaluation.mode}"
 
 
-def _unique(suite: str, stem: str, all_stems: Iterable[str]) -> str:
+def _file_names(variants: set[str]) -> dict[str, str]:
+    """A file name for each, no two alike."""
+    stems = {variant: re.sub(r"[^A-Za-z0-9_-]+", "-", variant).strip("-")[:80] for variant in variants}
+    return {variant: f"{_unique(variant, stem, stems.values())}.yaml" for variant, stem in stems.items()}
+
+
+def _unique(variant: str, stem: str, all_stems: Iterable[str]) -> str:
     alike = [each for each in all_stems if each.casefold() == stem.casefold()]
-    return stem if stem and len(alike) == 1 else f"{stem or 'suite'}-{hash_json(suite)[:8]}"
+    return stem if stem and len(alike) == 1 else f"{stem}-{hash_json(variant)[:8]}".lstrip("-")

@@ -148,13 +148,13 @@ def _steps(record: StageRecord) -> str:
 
 def _headlines(evaluations: Sequence[Evaluation], before: Sequence[Evaluation]) -> Iterator[str]:
     """One line a suite: its accuracy in the first mode that has one, and that of the model it started from."""
-    earlier = {(each.suite, each.mode): each.telling_metrics.get(BENCHMARK_METRIC) for each in before}
+    earlier = {each.conditions: each.telling_metrics.get(BENCHMARK_METRIC) for each in before}
     seen: set[str] = set()
     for each in evaluations:
         measured = each.telling_metrics.get(BENCHMARK_METRIC)
         if measured is None or each.suite in seen or len(seen) == SHOWN_SUITES:
             continue
         seen.add(each.suite)
-        base = with_interval(earlier.get((each.suite, each.mode)))
+        base = with_interval(earlier.get(each.conditions))
         was = f"; before: {base}" if base else ""
         yield f"{cell(each.suite)}, {cell(each.mode)}: **{with_interval(measured)}**, n = {measured.n}{was}"

@@ -147,7 +147,7 @@ def result_rows(
         evaluations (`Sequence[Evaluation]`):
             What was measured.
         before (`Sequence[Evaluation]`, *optional*):
-            The same of the model it started from.
+            The same of the model it started from; put beside what was measured under the same conditions.
 
     Returns:
         `tuple[list[dict[str, str]], list[dict[str, str]]]`: first the one figure of each suite and mode that tells
@@ -155,9 +155,9 @@ def result_rows(
     """
     main: list[dict[str, str]] = []
     others: list[dict[str, str]] = []
-    earlier = {(each.suite, each.mode): each for each in before}
+    earlier = {each.conditions: each for each in before}
     for evaluation in evaluations:
-        base = earlier.get((evaluation.suite, evaluation.mode))
+        base = earlier.get(evaluation.conditions)
         metrics = evaluation.telling_metrics
         first = MAIN_METRIC if MAIN_METRIC in metrics else next(iter(metrics), None)
         for name, measured in metrics.items():
