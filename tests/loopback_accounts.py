@@ -65,6 +65,13 @@ class Accounts:
         if not fine or self.role(token, namespace) not in WRITING_ROLES:
             raise HubError(403, f"Forbidden: you don't have the rights to {action} {repo_id} in namespace {namespace}")
 
+    def require_create(self, token, repo_id, action):
+        """A token for one repository makes none."""
+        namespace = repo_id.split("/")[0]
+        if token is not None and token.role == "fineGrained" and "repo.write" not in token.scopes.get(namespace, ()):
+            raise HubError(403, f"Forbidden: you don't have the rights to {action} in namespace {namespace}")
+        self.require_write(token, repo_id, action)
+
     def whoami(self, token):
         """Answer of `/api/whoami-v2`."""
         if token is None:

@@ -36,7 +36,7 @@ def create(hub, request):
         raise HubError(400, f"Invalid repo type {repo_type}")
     if not _NAME.fullmatch(name) or ".." in name or "--" in name or name.endswith((".git", ".ipynb", "-", ".")):
         raise HubError(400, f"Invalid repo name: {repo_id}")
-    hub.accounts.require_write(request.token, repo_id, f"create a {repo_type}")
+    hub.accounts.require_create(request.token, repo_id, f"create a {repo_type}")
     if (repo_type, repo_id) in hub.repositories:
         path = hub.repositories[repo_type, repo_id].path
         raise HubError(409, f"You already created this {repo_type} repo", url=f"{hub.url}/{path}")

@@ -62,8 +62,27 @@ def test_what_a_token_may_not_do_is_named(online, user, repo_id, message):
     assert not changing(online)
 
 
+@pytest.mark.parametrize(("given", "spelt"), [("ME/x", "me/x"), ("Lab/X", "lab/X")])
+def test_a_namespace_is_spelt_as_the_hub_spells_it(online, given, spelt):
+    assert check_target(HubTarget(repo_id=given)).repo_id == spelt
+
+
+def test_that_a_repository_is_public_is_said_before_training(online, caplog):
+    online.seed("me/x")
+    check_target(HubTarget(repo_id="me/x"))
+    assert "me/x exists and is public" in caplog.text
+
+
+def test_a_token_for_one_repository_that_is_not_there_is_found_out(online):
+    online.add_user("me", token="hf_fine", role="fineGrained", scopes={"me/gone": ["repo.write"]})
+    with pytest.raises(PublishError, match=r"making model 'me/gone': HTTP 403"):
+        check_target(HubTarget(repo_id="me/gone", token="hf_fine"))
+
+
 @pytest.mark.parametrize("scope", ["lab", "lab/x"])
 def test_a_fine_grained_token_may_do_what_it_says(online, scope):
+    if scope == "lab/x":
+        online.seed("lab/x")
     online.add_user("me", token="hf_fine", role="fineGrained", scopes={scope: ["repo.write"]})
     assert check_target(HubTarget(repo_id="lab/x", token="hf_fine")).token == "hf_fine"
 

@@ -1,16 +1,19 @@
 """What is tried again, how long is waited, and what is said when it was in vain."""
 
 import json
+import random
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import httpx2
 import pytest
+from huggingface_hub import HfApi, close_session, get_session
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from trl_r1.errors import PublishError
-from trl_r1.hub.publishing.patience import FIRST_WAIT, LONGEST_WAIT, Patience, explain, passes
+from trl_r1.hub.publishing import patience
+from trl_r1.hub.publishing.patience import FIRST_WAIT, LONGEST_WAIT, Patience, _note_answer, explain, passes
 from trl_r1.redaction import remember_secret
 
 
@@ -129,14 +132,66 @@ def test_no_patience_is_one_try(waits):
     assert not waits
 
 
-def test_patience_is_shared_by_all_steps(waits):
+def test_patience_is_shared_by_all_steps(waits, monkeypatch):
+    monkeypatch.setattr(random, "uniform", lambda _, high: high)
     trying = Patience(20)
     with pytest.raises(PublishError):
         trying.attempt("one", failing(answer(500)))
     before = len(waits)
     with pytest.raises(PublishError):
         trying.attempt("two", failing(answer(500)))
-    assert len(waits) - before < before
+    assert (before, len(waits)) == (4, 6)  # 1 + 2 + 4 + 8, then 1 + 2
+
+
+@pytest.mark.parametrize(
+    ("error", "answered", "tries"),
+    [
+        (answer(500), False, 11),  # what it sent before is not lost: 60 s each
+        (httpx2.ReadTimeout("silent"), False, 1),
+        (httpx2.ReadTimeout("silent"), True, 13),  # 50 s each
+    ],
+)
+def test_silence_costs_its_time_and_work_does_not(waits, monkeypatch, error, answered, tries):
+    monkeypatch.setattr(random, "uniform", lambda _, high: 0.0)
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(patience, "_last_answer", [0.0])
+
+    def action():
+        clock[0] += 1000
+        if answered:
+            _note_answer(httpx2.Response(200))
+        clock[0] += 50
+        raise error
+
+    with pytest.raises(PublishError, match=f"given up after {tries} "):
+        Patience(600).attempt("sending", action)
+
+
+def test_a_long_wait_that_the_hub_asks_for_is_not_left_to_the_client(online, waits):
+    online.seed("me/x")
+    online.fault("GET", "/tree/", status=429, retry_after=3600, times=None)
+    with pytest.raises(PublishError, match=r"HTTP 429, .*given up after 1 try"):
+        Patience(600).attempt("listing files", lambda: list(HfApi().list_repo_tree("me/x")))
+    assert not waits
+
+
+def test_a_client_made_anew_hangs_up_too(online, monkeypatch):
+    """`huggingface_hub` makes another when it cannot connect, between two tries of its own."""
+    monkeypatch.setitem(patience.SILENCE, "read", 0.2)
+    online.seed("me/x")
+    online.fault("GET", "/api/models/", delay=30, times=None)
+    before = [hook for hooks in get_session().event_hooks.values() for hook in hooks]
+
+    def action():
+        close_session()
+        HfApi().model_info("me/x")
+
+    with pytest.raises(PublishError, match="ReadTimeout"):
+        Patience(0).attempt("looking", action)
+    assert [hook for hooks in get_session().event_hooks.values() for hook in hooks] == before
+    close_session()
+    assert [hook for hooks in get_session().event_hooks.values() for hook in hooks] == before
 
 
 @pytest.mark.parametrize("text", ["your hf_abcdefghijklmnopqrstuvwxyzABCDEF is bad", "odd-secret-of-ours is bad"])

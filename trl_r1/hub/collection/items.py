@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trl_r1.errors import PublishError
 from trl_r1.hub.collection.plan import LONGEST_NOTE, PlannedItem, shorten
-from trl_r1.hub.publishing.patience import Patience, no_endless_waits
+from trl_r1.hub.publishing.patience import Patience
 
 
 if TYPE_CHECKING:
@@ -49,15 +49,14 @@ def bring_up_to_date(
     for item in items:
         notes.setdefault((item.target.repo_type, item.target.repo_id), []).append(item.note)
     try:
-        with no_endless_waits():
-            collection = trying.attempt(
-                f"making collection {title!r}",
-                lambda: api.create_collection(
-                    title, namespace=namespace, private=private, description=_description(items), exists_ok=True
-                ),
-            )
-            wanted = {place: shorten("; ".join(lines), LONGEST_NOTE) for place, lines in notes.items()}
-            _fill(api, collection, wanted, trying)
+        collection = trying.attempt(
+            f"making collection {title!r}",
+            lambda: api.create_collection(
+                title, namespace=namespace, private=private, description=_description(items), exists_ok=True
+            ),
+        )
+        wanted = {place: shorten("; ".join(lines), LONGEST_NOTE) for place, lines in notes.items()}
+        _fill(api, collection, wanted, trying)
     except PublishError as error:
         logger.error("collection %r: %s", title, error)
         return "", str(error)

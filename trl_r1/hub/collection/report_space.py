@@ -12,7 +12,7 @@ from trl_r1.hub.cards.tables import cell
 from trl_r1.hub.cards.text import seal
 from trl_r1.hub.publishing.access import ask_for
 from trl_r1.hub.publishing.files import CARD_NAME, describe_file
-from trl_r1.hub.publishing.patience import DEFAULT_PATIENCE, Patience, no_endless_waits
+from trl_r1.hub.publishing.patience import DEFAULT_PATIENCE, Patience
 from trl_r1.hub.publishing.read_back import read_back
 from trl_r1.hub.publishing.target import HubTarget, PublishedFile, PublishResult
 from trl_r1.hub.publishing.transfer import Transfer
@@ -61,7 +61,7 @@ def publish_report(
 
     trying = Patience(patience)
     target = ask_for(target, trying, make=True)
-    with tempfile.TemporaryDirectory(prefix="trl_r1-report-") as place, no_endless_waits():
+    with tempfile.TemporaryDirectory(prefix="trl_r1-report-") as place:
         files = write_space(report, Path(place), title=title, license=license, shown=shown, token=target.token)
         api = HfApi(token=target.token)
         transfer = Transfer(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from trl_r1.errors import PublishError
-from trl_r1.hub.publishing.patience import Patience, no_endless_waits
+from trl_r1.hub.publishing.patience import Patience
 from trl_r1.hub.publishing.target import HubTarget
 from trl_r1.redaction import hide_forms, remember_secret
 
@@ -54,27 +54,26 @@ def check_target(target: HubTarget, *, patience: float = CHECK_PATIENCE, new: bo
 
 
 def ask_for(target: HubTarget, trying: Patience, *, new: bool = False, make: bool = False) -> HubTarget:
-    """[`check_target`] as one of several steps that share their patience; with `make`, the repository is there then."""
+    """[`check_target`] as one of steps that share their patience; with `make`, the repository is there then."""
     from huggingface_hub import HfApi
 
     check_names(target)
     token = find_token(target)
     api = HfApi(token=token)
-    with no_endless_waits():
-        who = whose_token(api, token, trying)
-        target = dataclasses.replace(target, repo_id=full_name(target.repo_id, who), token=token)
-        certain = _may_write(target, who)
-        if (found := _find(api, target, trying)) is not None:
-            if target.private and found.private is False:
-                logger.warning("%s exists and is public, so what is sent there is too", target.repo_id)
-            trying.attempt(
-                f"asking whether {target.repo_id!r} may be written to",
-                lambda: api.auth_check(target.repo_id, repo_type=target.repo_type, write=True),
-            )
-            if new and target.tag is not None:
-                _check_free(api, target, target.tag, trying)
-        elif make or not certain:
-            _make(api, target, trying)
+    who = whose_token(api, token, trying)
+    target = dataclasses.replace(target, repo_id=full_name(target.repo_id, who), token=token)
+    certain = _may_write(target, who)
+    if (found := _find(api, target, trying)) is not None:
+        if target.private and found.private is False:
+            logger.warning("%s exists and is public, so what is sent there is too", target.repo_id)
+        trying.attempt(
+            f"asking whether {target.repo_id!r} may be written to",
+            lambda: api.auth_check(target.repo_id, repo_type=target.repo_type, write=True),
+        )
+        if new and target.tag is not None:
+            _check_free(api, target, target.tag, trying)
+    elif make or not certain:
+        _make(api, target, trying)
     return target
 
 

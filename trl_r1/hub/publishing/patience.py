@@ -6,13 +6,14 @@ import json
 import logging
 import random
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from trl_r1.errors import PublishError
 from trl_r1.redaction import hide_secrets
@@ -26,13 +27,18 @@ MOVED = (409, 412)  # of a commit on a branch that has grown meanwhile
 FIRST_WAIT = 1.0  # seconds
 LONGEST_WAIT = 60.0  # seconds
 MOST_A_TRY = 60.0  # seconds of patience a failed try costs at most: it may have sent gigabytes before
-SILENCE = {"connect": 30.0, "read": 180.0, "write": 180.0, "pool": None}  # seconds without a byte before we hang up
+SILENCE = {"connect": 30.0, "read": 100.0, "write": 100.0, "pool": None}  # seconds without a byte before we hang up
 DEFAULT_PATIENCE = 600.0  # seconds
+LONGEST_ASKED = 10.0  # seconds the client may sleep by itself when a server asks it to
 LONGEST_REASON = 400  # letters; a proxy may send a page
 
 _XET_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3})")
 
 T = TypeVar("T")
+
+_last_answer = [0.0]  # when the Hub last said anything, by `time.monotonic`
+_lock = threading.Lock()
+_inside: list[Any] = []  # an entry for each `no_endless_waits` that is open, the first of them the user's factory
 
 logger = logging.getLogger(__name__)
 
@@ -73,13 +79,13 @@ class Patience:
         while True:
             begun = time.monotonic()
             try:
-                with no_endless_waits():  # each time: the client makes itself anew when it cannot connect
+                with no_endless_waits():
                     return action()
             except PublishError:
                 raise
             except _failures() as error:
                 tries += 1
-                self.spent += min(time.monotonic() - begun, MOST_A_TRY)
+                self.spent += _cost(error, begun)
                 reason = explain(error)
                 if not passes(error, also):
                     raise PublishError(f"{what}: {reason}{_advice(error)}") from error
@@ -92,6 +98,21 @@ class Patience:
                 logger.warning("%s: %s; again in %.1f s", what, reason, wait)
                 self.spent += wait
                 time.sleep(wait)
+
+
+def _cost(error: BaseException, begun: float) -> float:
+    """
+    Seconds of patience that a failed try costs.
+
+    What was sent before something failed is not lost, so that costs little. Silence costs all it took: the client asks
+    six times before it gives up on a request.
+    """
+    import httpx2
+
+    now = time.monotonic()
+    if any(isinstance(item, httpx2.TimeoutException) for item in _causes(error)):
+        return now - max(begun, _last_answer[0])
+    return min(now - begun, MOST_A_TRY)
 
 
 def passes(error: BaseException, also: tuple[int, ...] = ()) -> bool:
@@ -126,20 +147,43 @@ def no_endless_waits() -> Iterator[None]:
     """
     Hang up on a server that says nothing: `huggingface_hub` would wait for ever. A user's own limits stay.
 
-    The client's `timeout` is not enough, as listings and `repo_info` ask for none with each request.
+    The client's `timeout` is not enough, as listings and `repo_info` ask for none with each request. Nor are hooks of
+    the client there is: another, which the factory makes, takes its place when it cannot connect.
     """
-    from huggingface_hub.utils import get_session
+    from huggingface_hub.utils import _http, get_session
 
-    client = get_session()
-    if _limit_wait in client.event_hooks["request"]:
-        yield
-        return
-    client.event_hooks = {**client.event_hooks, "request": [*client.event_hooks["request"], _limit_wait]}
+    with _lock:
+        _inside.append(_http._GLOBAL_CLIENT_FACTORY)  # setting it by its function would close the client of others
+        if len(_inside) == 1:
+            _http._GLOBAL_CLIENT_FACTORY = _make_client
+            _hook(get_session())
     try:
         yield
     finally:
-        others = [hook for hook in client.event_hooks["request"] if hook is not _limit_wait]
-        client.event_hooks = {**client.event_hooks, "request": others}
+        with _lock:
+            if len(_inside) == 1:
+                _http._GLOBAL_CLIENT_FACTORY = _inside[0]
+                _unhook(get_session())
+            _inside.pop()
+
+
+def _make_client() -> httpx2.Client:
+    client: httpx2.Client = _inside[0]()
+    return _hook(client)
+
+
+def _hook(client: httpx2.Client) -> httpx2.Client:
+    hooks = client.event_hooks
+    client.event_hooks = {
+        "request": [*hooks["request"], _limit_wait],
+        "response": [*hooks["response"], _note_answer],
+    }
+    return client
+
+
+def _unhook(client: httpx2.Client) -> None:
+    ours = (_limit_wait, _note_answer)
+    client.event_hooks = {name: [h for h in hooks if h not in ours] for name, hooks in client.event_hooks.items()}
 
 
 def _limit_wait(request: httpx2.Request) -> None:
@@ -147,6 +191,16 @@ def _limit_wait(request: httpx2.Request) -> None:
     limits: dict[str, float | None] = request.extensions.get("timeout") or {}
     given = {name: seconds for name, seconds in limits.items() if seconds is not None}
     request.extensions["timeout"] = {**SILENCE, **given}
+
+
+def _note_answer(response: httpx2.Response) -> None:
+    """Note that the Hub lives; and when it asks for a long wait, let patience decide: the client would just sleep."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    _last_answer[0] = time.monotonic()
+    if response.status_code in PASSING and (_asked_by(response) or 0) > LONGEST_ASKED:
+        response.read()
+        raise HfHubHTTPError(f"it asks for a wait of {_asked_by(response):.0f} s", response=response)
 
 
 def _failures() -> tuple[type[Exception], ...]:
@@ -193,11 +247,13 @@ def _wait(error: BaseException, tries: int) -> float:
 
 def _asked(error: BaseException) -> float | None:
     """Seconds in the headers of an answer, which may be a number or a date."""
+    response = getattr(error, "response", None)
+    return None if response is None else _asked_by(response)
+
+
+def _asked_by(response: httpx2.Response) -> float | None:
     from huggingface_hub.utils import parse_ratelimit_headers
 
-    response = getattr(error, "response", None)
-    if response is None:
-        return None
     limit = parse_ratelimit_headers(response.headers)
     if response.status_code == 429 and limit is not None and limit.remaining == 0:
         return float(limit.reset_in_seconds) + 1

@@ -20,7 +20,7 @@ from trl_r1.hub.publishing.files import (
     read_finished,
     repo_type_of,
 )
-from trl_r1.hub.publishing.patience import DEFAULT_PATIENCE, Patience, explain, no_endless_waits
+from trl_r1.hub.publishing.patience import DEFAULT_PATIENCE, Patience, explain
 from trl_r1.hub.publishing.published import read_published, write_published
 from trl_r1.hub.publishing.read_back import read_back
 from trl_r1.hub.publishing.target import MAIN, HubTarget, PublishedFile, PublishResult
@@ -85,8 +85,7 @@ def publish(
     files = plan_files(folder, token=token, include=include)
     trying = Patience(patience)
     target = ask_for(target, trying, make=True)
-    with no_endless_waits():
-        return _push(folder, record, target, files, replace_readme, trying)
+    return _push(folder, record, target, files, replace_readme, trying)
 
 
 def publish_or_explain(
@@ -250,17 +249,16 @@ def _preview(
     trying = Patience(0)
     api = HfApi(token=token)
     try:
-        with no_endless_waits():
-            who = whose_token(api, token, trying)
-            target = dataclasses.replace(target, repo_id=full_name(target.repo_id, who), token=token)
-            everything = dataclasses.replace(everything, target=target, url=_url(api, target))
-            transfer = _transfer(api, folder, target, files, replace_readme, trying)
-            found = trying.attempt(
-                f"looking for {target.repo_id!r}", lambda: api.repo_exists(target.repo_id, repo_type=target.repo_type)
-            )
-            if not found or (remote := transfer.look()) is None:
-                return everything
-            changes = transfer.compare(remote)
+        who = whose_token(api, token, trying)
+        target = dataclasses.replace(target, repo_id=full_name(target.repo_id, who), token=token)
+        everything = dataclasses.replace(everything, target=target, url=_url(api, target))
+        transfer = _transfer(api, folder, target, files, replace_readme, trying)
+        found = trying.attempt(
+            f"looking for {target.repo_id!r}", lambda: api.repo_exists(target.repo_id, repo_type=target.repo_type)
+        )
+        if not found or (remote := transfer.look()) is None:
+            return everything
+        changes = transfer.compare(remote)
     except PublishError as error:
         logger.warning("not compared with the Hub: %s", explain(error))
         return everything
