@@ -3,10 +3,12 @@
 import dataclasses
 import json
 import logging
+import os
 import shutil
 
 import pytest
 from huggingface_hub import HfApi, snapshot_download
+from loopback_server import Response
 
 from trl_r1.errors import PublishError
 from trl_r1.hub import HubTarget, plan_files, publish, publish_or_explain
@@ -183,6 +185,48 @@ def test_a_push_of_somebody_else_meanwhile_is_noticed_and_kept(online, finished,
     assert remote(online) == local(finished) | {"note.txt": b"hello"}
 
 
+@pytest.mark.parametrize(
+    ("path", "content", "said"),
+    [
+        ("merged/model.safetensors", b"X" * 25, "changed since publishing began"),
+        ("config.json", b"[]", "changed since publishing began"),
+        ("config.json", None, "gone since publishing began"),
+    ],
+)
+@pytest.mark.parametrize("before", ["whoami", "/commit/"])
+def test_a_file_that_changes_meanwhile_is_noticed_and_the_next_call_sends_it(
+    online, finished, path, content, said, before
+):
+    """What is sent was looked through for tokens, and is announced under the hash it had."""
+    answer, waiting = online.handle, [True]
+
+    def handle(request, routes):
+        if before in request.path and waiting:
+            waiting.clear()
+            (finished / path).unlink()
+            if content is not None:
+                (finished / path).write_bytes(content)
+        return answer(request, routes)
+
+    online.handle = handle
+    with pytest.raises(PublishError, match=rf"^{path}: {said}; publish again"):
+        publish(finished, TARGET)
+    assert not (finished / "published.json").exists()
+    publish(finished, TARGET)
+    assert {name: content for name, content in remote(online).items() if name in local(finished)} == local(finished)
+
+
+def test_a_file_that_was_only_touched_is_the_same(online, finished, monkeypatch):
+    answer = online.handle
+
+    def handle(request, routes):
+        os.utime(finished / "config.json", ns=(1, 1))
+        return answer(request, routes)
+
+    online.handle = handle
+    assert publish(finished, TARGET).commit
+
+
 def test_an_ignored_file_is_missed(online, finished):
     online.seed("me/zero", {".gitignore": b"tokenizer.json\n"})
     with pytest.raises(PublishError, match=r"tokenizer\.json: missing; a \.gitignore"):
@@ -266,6 +310,19 @@ def test_a_dry_run_changes_nothing(online, finished):
     assert shown.commit is None
     assert not changing(online)
     assert sorted(finished.rglob("*")) == before
+
+
+@pytest.mark.parametrize("part", ["whoami", "/api/models/me/zero", "/tree/"])
+def test_a_page_of_a_proxy_is_no_answer(online, finished, part, caplog):
+    online.seed("me/zero")
+    answer = online.handle
+    online.handle = lambda request, routes: (
+        Response(b"<html>log in</html>") if part in request.path else answer(request, routes)
+    )
+    assert publish(finished, TARGET, dry_run=True).sent == sorted(local(finished))
+    assert "not compared with the Hub" in caplog.text
+    with pytest.raises(PublishError, match="given up after"):
+        publish(finished, TARGET, patience=5)
 
 
 def test_a_dry_run_needs_no_hub(finished, monkeypatch):

@@ -1,8 +1,10 @@
 """What of a folder is sent, and what stops it."""
 
 import dataclasses
+import errno
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 from fake_run import FakeRun
@@ -91,6 +93,15 @@ def test_a_file_with_a_token_stops_all_and_does_not_show_it(finished, text, know
 def test_words_that_only_begin_like_a_token_are_no_token(finished):
     (finished / "config.json").write_text("hf_model_with_a_long_name_of_many_words_in_it hf_short selfhf_" + "A" * 40)
     assert "config.json" in paths(finished)
+
+
+def test_a_folder_that_cannot_be_read_is_named(finished, monkeypatch):
+    def refuse(place):
+        raise PermissionError(errno.EACCES, "Permission denied", str(place))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(PublishError, match=r"zero: cannot be read \(Permission denied\); mend its rights"):
+        plan_files(finished)
 
 
 def test_an_unfinished_folder_is_refused_with_what_to_do(finished, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
@@ -39,6 +40,7 @@ STATE = (
 )
 STATE_FOLDERS = ("checkpoint-*", "completions", "logs", "runs", "wandb", "tensorboard")
 UNSCANNED = (WEIGHTS, "*.parquet", *BINARIES)  # compressed or numbers: no token shows in their bytes
+AGAIN = "publish again when nothing writes to the folder any more"
 BLOCK = 1 << 20  # bytes read at a time
 LONGEST_TOKEN = 512  # bytes; how far one may reach over the end of a block
 TOKEN_PATTERN = re.compile(rb"(?<![A-Za-z0-9_])hf_[A-Za-z0-9]{30,}")
@@ -87,7 +89,11 @@ def plan_files(folder: str | Path, *, token: str | None = None, include: Sequenc
     """
     record = read_finished(folder)
     folder = Path(folder)
-    files = [describe_file(folder, path, token) for path in publishable(folder, include)]
+    try:
+        paths = publishable(folder, include)
+    except OSError as error:
+        raise PublishError(f"{error.filename}: cannot be read ({error.strerror}); mend its rights") from error
+    files = [describe_file(folder, path, token) for path in paths]
     _check_recorded(folder, record, files, include)
     return files
 
@@ -171,6 +177,7 @@ def describe_file(folder: Path, path: Path, token: str | None) -> PublishedFile:
     digest, size, tail = hashlib.sha256(), 0, b""
     try:
         with path.open("rb") as stream:
+            modified = os.fstat(stream.fileno()).st_mtime_ns
             while block := stream.read(BLOCK):
                 digest.update(block)
                 size += len(block)
@@ -179,7 +186,26 @@ def describe_file(folder: Path, path: Path, token: str | None) -> PublishedFile:
                     tail = block[-LONGEST_TOKEN:]
     except OSError as error:
         raise PublishError(f"{name}: cannot be read ({error.strerror}); mend the file's rights or the disk") from error
-    return PublishedFile(path=name, size=size, sha256=digest.hexdigest())
+    return PublishedFile(path=name, size=size, sha256=digest.hexdigest(), modified=modified)
+
+
+def check_unchanged(folder: Path, files: Sequence[PublishedFile]) -> None:
+    """
+    Check that files still hold what was hashed and looked through: a large one is sent under that hash unread.
+
+    Raises:
+        [`PublishError`]: naming the file that does not.
+    """
+    for file in files:
+        path = folder / file.path
+        try:
+            now = path.stat()
+        except OSError as error:
+            raise PublishError(f"{file.path}: gone since publishing began; {AGAIN}") from error
+        if (now.st_size, now.st_mtime_ns) == (file.size, file.modified):
+            continue
+        if now.st_size != file.size or describe_file(folder, path, None).sha256 != file.sha256:
+            raise PublishError(f"{file.path}: changed since publishing began; {AGAIN}")
 
 
 def _check_name(name: str) -> None:

@@ -40,11 +40,12 @@ class HubTarget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedFile:
-    """A file to send: its path in the repository, its size in bytes and the hash of its bytes."""
+    """A file to send: its path in the repository, its size in bytes, the hash of its bytes, and how old those are."""
 
     path: str
     size: int
     sha256: str
+    modified: int = field(default=0, compare=False, repr=False)  # nanoseconds, as the file system has it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

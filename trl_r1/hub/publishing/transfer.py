@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from trl_r1.errors import PublishError
 from trl_r1.hub.publishing.access import taken
-from trl_r1.hub.publishing.files import CARD_NAME
+from trl_r1.hub.publishing.files import CARD_NAME, check_unchanged
 from trl_r1.hub.publishing.patience import MOVED, Patience
 from trl_r1.hub.publishing.target import MAIN, HubTarget, PublishedFile
 
@@ -113,11 +113,12 @@ class Transfer:
             that were kept.
 
         Raises:
-            [`PublishError`]: when the Hub refuses, or for too long cannot be reached.
+            [`PublishError`]: when the Hub refuses, or for too long cannot be reached, or a file changed meanwhile.
         """
         sent: set[str] = set()
 
         def bring_up_to_date() -> tuple[str, list[str], list[str]]:
+            check_unchanged(self.folder, self.files)
             remote = self.look()
             if remote is None:  # somebody deleted it meanwhile
                 self.make_branch()
@@ -129,7 +130,9 @@ class Transfer:
                 return remote.head, sorted(sent), changes.keep
             sent.update(file.path for file in changes.send)
             _announce(self.target, changes)
-            return self._commit(changes, remote.head, message), sorted(sent), changes.keep
+            commit = self._commit(changes, remote.head, message)
+            check_unchanged(self.folder, self.files)
+            return commit, sorted(sent), changes.keep
 
         return self.trying.attempt(f"sending to {self.target.repo_id!r}", bring_up_to_date, also=MOVED)
 
