@@ -23,7 +23,8 @@ model_name_or_path: base   # the base
 dataset_name: data
 output_dir: {output}/student
 """
-SECRETS = "hub_token: from-the-recipe  # mine\nenv: {A: 1, MY_API_KEY: of-the-recipe}\n"
+PROXY = "http://me:of-the-proxy@host:3128"
+SECRETS = f"hub_token: from-the-recipe  # mine\nenv: {{A: 1, MY_API_KEY: of-the-recipe, HTTPS_PROXY: '{PROXY}'}}\n"
 
 
 @pytest.fixture
@@ -55,13 +56,14 @@ def test_target_is_what_the_recipe_says_now(pipeline):
 def test_a_copy_of_a_recipe_has_no_secrets_and_the_stage_gets_them(pipeline, world):
     made = pipeline(f"# hub_token: {TOKEN}\n" + SECRETS)
     copy = stage_recipe(made, "student").read_text()
-    for secret in ("from-the-recipe", "of-the-recipe", TOKEN):
+    for secret in ("from-the-recipe", "of-the-recipe", "of-the-proxy", TOKEN):
         assert secret not in copy
     content = yaml.safe_load(copy)
     assert content["output_dir"] == str(world.folder / "elsewhere" / "student")
     assert content["env"] == {"A": 1}
     assert stage_environment(made, "student") == {
         "MY_API_KEY": "of-the-recipe",
+        "HTTPS_PROXY": PROXY,
         "TRL_R1_HUB_TOKEN": "from-the-recipe",
     }
 
@@ -145,6 +147,24 @@ def test_a_failed_publication_is_a_warning_with_the_command(pipeline, monkeypatc
     assert "student is not published: error: the Hub is gone" in warning
     assert f"trl-r1 publish {made.folder('student')} --repo_id me/x" in warning
     assert "from-the-recipe" not in warning
+
+
+def test_a_hub_that_is_gone_is_waited_for_once(world, monkeypatch):
+    recipe = RECIPE.format(output=world.output) + "push_to_hub: true\n"
+    (world.folder / "sft.yaml").write_text(recipe)
+    names = ("one", "two", "three")
+    made = load_pipeline(world.write({name: {"script": "sft", "config": "sft.yaml"} for name in names}))
+    for name in names:
+        write_stage_record(made.folder(name), make_record())
+    calls = []
+
+    def run(command, **options):
+        calls.append(command[-2:])
+        return subprocess.CompletedProcess(command, 2, "", "error: the Hub is gone\n")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    publish_stages(made)
+    assert [call == ["--patience", "60"] for call in calls] == [False, True, True]
 
 
 @pytest.mark.timeout(900)

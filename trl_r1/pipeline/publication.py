@@ -12,7 +12,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from trl_r1.errors import PublishError
@@ -78,20 +78,21 @@ def check_targets(pipeline: Pipeline, names: Iterable[str]) -> None:
 
 def publish_stages(pipeline: Pipeline) -> None:
     """Publish the finished stages that ask for it; only what changed is sent, and a failure is a warning."""
+    failed = False
     for name in pipeline.stages:
         target = stage_target(pipeline, name)
         if target is not None and has_stage_record(pipeline.folder(name)):
-            _publish_stage(pipeline, name, target)
+            failed |= not _publish_stage(pipeline, name, target, ["--patience", "60"] if failed else [])
 
 
-def _publish_stage(pipeline: Pipeline, name: str, target: HubTarget) -> None:
-    """Publish in a process of its own, which has the stage's environment from its beginning."""
+def _publish_stage(pipeline: Pipeline, name: str, target: HubTarget, options: Sequence[str]) -> bool:
+    """Publish in a process of its own, which has the stage's environment from its beginning; whether it was."""
     from trl_r1.hub.publishing import publish_command, read_published
 
     folder = pipeline.folder(name)
     if target.tag is not None and read_published(folder).get("tag") == target.tag:
         target = dataclasses.replace(target, tag=None)  # it stays where the stage's own push put it
-    words = shlex.split(publish_command(folder, target))[1:]
+    words = [*shlex.split(publish_command(folder, target))[1:], *options]
     environment = os.environ | stage_environment(pipeline, name)
     if target.token:
         environment[HUB_TOKEN_VARIABLE] = target.token
@@ -110,3 +111,4 @@ def _publish_stage(pipeline: Pipeline, name: str, target: HubTarget) -> None:
         logger.warning("%s is not published: %s\nAll is on disk. Publish it later with\n  %s", name, reason, command)
     else:
         logger.info("%s: %s", name, (done.stdout.strip().splitlines() or ["published"])[-1])
+    return not done.returncode
