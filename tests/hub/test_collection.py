@@ -194,6 +194,22 @@ def test_a_namespace_of_others_is_refused_before_anything_is_sent(online, run):
     assert not changing(online)
 
 
+def test_a_token_that_may_make_no_collection_is_refused_before_anything_is_sent(online, run):
+    online.add_user("me", token="hf_fine", role="fineGrained", scopes={"me": ["repo.write"]})
+    with pytest.raises(PublishError, match=r"collection: token: .*\(collection\.write\)"):
+        publish_pipeline(run.folder, namespace="me", token="hf_fine")
+    assert not changing(online)
+
+
+def test_upper_and_lower_case_are_the_same(online, run):
+    assert not publish_pipeline(run.folder, namespace="ME").failures
+    assert items(online) == ORDER
+    (collection,) = online.collections.values()
+    collection.items[1]["id"] = "me/Run-Base"  # as the Hub may spell it
+    assert not publish_pipeline(run.folder, namespace="me").failures
+    assert items(online) == [*ORDER[:1], ("model", "me/Run-Base"), *ORDER[2:]]
+
+
 def test_dry_run_asks_and_writes_nothing(run):
     before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
     result = publish_pipeline(run.folder, namespace="me", prefix="mine", dry_run=True)

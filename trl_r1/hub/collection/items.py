@@ -12,7 +12,7 @@ from trl_r1.hub.publishing.patience import Patience
 
 
 if TYPE_CHECKING:
-    from huggingface_hub import Collection, HfApi
+    from huggingface_hub import Collection, CollectionItem, HfApi
 
 LONGEST_TITLE: Final = 60  # letters of a collection's title
 
@@ -66,19 +66,21 @@ def bring_up_to_date(
 def _fill(api: HfApi, collection: Collection, wanted: Mapping[tuple[str, str], str], trying: Patience) -> None:
     """Add what is missing, then mend notes and order; what others put there stays."""
     slug = collection.slug
-    present = {(item.item_type, item.item_id) for item in collection.items}
+    present = _by_place(collection)
     for (kind, name), note in wanted.items():
-        if (kind, name) not in present:
+        if (kind, name.lower()) not in present:
             collection = trying.attempt(
                 f"adding {name!r} to the collection",
                 lambda kind=kind, name=name, note=note: api.add_collection_item(  # type: ignore[misc]
                     slug, item_id=name, item_type=kind, note=note, exists_ok=True
                 ),
             )
-    found = {(item.item_type, item.item_id): item for item in collection.items}
-    moved = [place for place in found if place in wanted] != list(wanted)
-    for position, (place, note) in enumerate(wanted.items()):
-        item = found[place]
+    found, order = _by_place(collection), [(kind, name.lower()) for kind, name in wanted]
+    moved = [place for place in found if place in order] != order
+    for position, (place, note) in enumerate(zip(order, wanted.values(), strict=True)):
+        item = found.get(place)
+        if item is None:  # renamed on the Hub, which leads from the old name to the new one
+            continue
         changes: dict[str, Any] = ({"position": position} if moved else {}) | (
             {"note": note} if item.note != note else {}
         )
@@ -89,6 +91,11 @@ def _fill(api: HfApi, collection: Collection, wanted: Mapping[tuple[str, str], s
                     slug, item.item_object_id, **changes
                 ),
             )
+
+
+def _by_place(collection: Collection) -> dict[tuple[str, str], CollectionItem]:
+    """Items by type and name: upper and lower case are the same on the Hub, which shows its own spelling."""
+    return {(item.item_type, item.item_id.lower()): item for item in collection.items}
 
 
 def _description(items: Sequence[PlannedItem]) -> str:

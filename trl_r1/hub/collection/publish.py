@@ -20,7 +20,7 @@ from trl_r1.hub.collection.report_space import publish_report, write_space
 from trl_r1.hub.collection.result import FAILED, NOTHING_NEW, SENT, TO_SEND, CollectionItemResult, CollectionResult
 from trl_r1.hub.lineage import write_lineage
 from trl_r1.hub.publishing import PublishedFile, PublishResult, check_target, plan_files, publish
-from trl_r1.hub.publishing.access import CHECK_PATIENCE, find_token
+from trl_r1.hub.publishing.access import CHECK_PATIENCE, check_collections, find_token
 from trl_r1.hub.publishing.patience import DEFAULT_PATIENCE, explain
 from trl_r1.run_records import RunRecords
 
@@ -82,12 +82,16 @@ def publish_pipeline(
     if dry_run:
         return CollectionResult(title=title, items=[run.preview(item) for item in items], command=command)
     token = find_token(items[0].target)
-    run.check(token)
+    namespace = run.check(token, namespace)
     results: dict[str, CollectionItemResult] = {}
     for item in lineage_order(items):
         failed = any(result.state == FAILED for result in results.values())
         results[item.name] = run.send(item, min(patience, CHECK_PATIENCE) if failed else patience)
-    there = [item for item in items if results[item.name].state != FAILED]
+    there = [
+        dataclasses.replace(item, target=results[item.name].target)
+        for item in items
+        if results[item.name].state != FAILED
+    ]
     url, problem = bring_up_to_date(
         there, namespace=namespace, title=title, private=private, token=token, patience=patience
     )
@@ -105,9 +109,18 @@ class _Run:
     title: str
     replace_readme: bool
 
-    def check(self, token: str) -> None:
-        """Find out what is wrong with cards, files and rights, all of it, before anything is sent."""
+    def check(self, token: str, namespace: str) -> str:
+        """
+        Find out what is wrong with cards, files and rights, all of it, before anything is sent.
+
+        Returns:
+            `str`: the namespace as the Hub spells it.
+        """
         problems: list[str] = []
+        try:
+            namespace = check_collections(namespace, token)
+        except PublishError as error:
+            problems.append(f"collection: {error}")
         for item in self.items:
             try:
                 self._write_card(item)
@@ -118,6 +131,7 @@ class _Run:
                 problems.append(f"{item.name}: {_reason(error)}")
         if problems:
             raise PublishError("\n".join([*problems, "nothing was sent"]))
+        return namespace
 
     def preview(self, item: PlannedItem) -> CollectionItemResult:
         """What would be sent of an item at most, without asking the Hub."""

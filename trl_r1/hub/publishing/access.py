@@ -77,6 +77,29 @@ def ask_for(target: HubTarget, trying: Patience, *, new: bool = False, make: boo
     return target
 
 
+def check_collections(namespace: str, token: str, *, patience: float = CHECK_PATIENCE) -> str:
+    """
+    Check that a fine-grained token may make collections, which is a permission of its own.
+
+    Returns:
+        `str`: the namespace as the Hub spells it.
+
+    Raises:
+        [`PublishError`]: when it may not, or the Hub cannot be asked.
+    """
+    from huggingface_hub import HfApi
+
+    who = whose_token(HfApi(token=token), token, Patience(patience))
+    namespace = full_name(f"{namespace}/x", who).split("/")[0]
+    scopes = _scopes(who)
+    if scopes is not None and namespace.lower() not in _allowed(scopes, {"collection.write"}):
+        raise PublishError(
+            f"token: its permissions do not include writing to collections of {namespace!r} (collection.write); add "
+            f"them at {TOKEN_PAGE}, or publish each stage's folder by itself"
+        )
+    return namespace
+
+
 def whose_token(api: HfApi, token: str, trying: Patience) -> Mapping[str, Any]:
     """What the Hub says of a token. It allows few such questions, so an answer serves for some minutes."""
     key, now = (api.endpoint, token), time.monotonic()
@@ -166,7 +189,7 @@ def _may_write(target: HubTarget, who: Mapping[str, Any]) -> bool:
         raise PublishError(f"token: its role is 'read'; make one with write permission at {TOKEN_PAGE}")
     own = namespace.lower() == user.lower()  # the Hub ignores case here
     member = next((item for name, item in organisations.items() if name.lower() == namespace.lower()), None)
-    if role == "fineGrained" and (scopes := (token.get("fineGrained") or {}).get("scoped")) is not None:
+    if (scopes := _scopes(who)) is not None:
         return _scoped(target, namespace, scopes)
     if not own and member is None:
         _wrong_namespace(target, namespace, user, organisations)
@@ -182,17 +205,29 @@ def _may_write(target: HubTarget, who: Mapping[str, Any]) -> bool:
 
 def _scoped(target: HubTarget, namespace: str, scopes: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a fine-grained token writes to the namespace; to the repository alone, it might not make that."""
-    written = {
-        str((scope.get("entity") or {}).get("name", "")).lower()
-        for scope in scopes
-        if {"repo.write", "repo.content.write"} & set(scope.get("permissions") or [])
-    }
+    written = _allowed(scopes, {"repo.write", "repo.content.write"})
     if namespace.lower() in written or target.repo_id.lower() in written:
         return namespace.lower() in written
     raise PublishError(
         f"token: its permissions do not include writing to repositories of {namespace!r} (repo.write), and repo_id is "
         f"{target.repo_id!r}; add them at {TOKEN_PAGE}"
     )
+
+
+def _scopes(who: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
+    """What a fine-grained token may do; `None` for other tokens."""
+    token = (who.get("auth") or {}).get("accessToken") or {}
+    scopes: Sequence[Mapping[str, Any]] | None = (token.get("fineGrained") or {}).get("scoped")
+    return scopes if token.get("role") == "fineGrained" else None
+
+
+def _allowed(scopes: Sequence[Mapping[str, Any]], permissions: set[str]) -> set[str]:
+    """Users, organisations and repositories, in lower case, where one of the permissions is given."""
+    return {
+        str((scope.get("entity") or {}).get("name", "")).lower()
+        for scope in scopes
+        if permissions & set(scope.get("permissions") or [])
+    }
 
 
 def _wrong_namespace(target: HubTarget, namespace: str, user: str, organisations: Mapping[str, Any]) -> NoReturn:
