@@ -8,6 +8,7 @@ from trl_r1 import redaction
 from trl_r1.redaction import (
     REDACTED,
     HidingFormatter,
+    HidingRecord,
     hide_secrets,
     is_secret_name,
     redact_argv,
@@ -123,6 +124,11 @@ def test_text_loses_known_values_and_known_forms(monkeypatch):
     expected = f"{REDACTED} {REDACTED} {REDACTED} https://{REDACTED}@host/x 1 hf_transfer_is_no_token task-" + "a" * 30
     expected += f" https://{REDACTED}@host/x https://store/o?{REDACTED}&part=1 Bearer {REDACTED}"
     assert hide_secrets(text) == expected
+
+
+def test_records_lose_them_whatever_shows_them():
+    record = HidingRecord("library", logging.INFO, "x.py", 1, "get %s", (f"https://me:word@host?a={TOKEN}",), None)
+    assert record.getMessage() == f"get https://{REDACTED}@host?a={REDACTED}"
 
 
 def test_log_lines_and_tracebacks_lose_them_too():

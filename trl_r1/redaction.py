@@ -175,6 +175,14 @@ def hide_forms(text: str) -> str:
     return _KNOWN_FORMS.sub(REDACTED, text)
 
 
+class HidingRecord(logging.LogRecord):
+    """Log record without secrets in its message: libraries show theirs through handlers of their own."""
+
+    def getMessage(self) -> str:  # noqa: N802  (logging's name)
+        """The message."""
+        return hide_secrets(super().getMessage())
+
+
 class HidingFormatter(logging.Formatter):
     """Log lines, tracebacks included, without secrets."""
 

@@ -376,6 +376,15 @@ def test_environment_of_a_recipe(write, monkeypatch):
     assert "secret" not in repr(recipe)
 
 
+def test_an_environment_with_a_password_in_an_address_is_not_recorded(write, monkeypatch):
+    monkeypatch.delenv("R1_TEST_PROXY", raising=False)
+    path = write(SFT, "env: {R1_TEST_PROXY: 'http://me:word@host:3128', R1_TEST_SWITCH: '1'}\n")
+    recipe = load_recipe("sft", ["--config", path])
+    assert os.environ.pop("R1_TEST_PROXY") == "http://me:word@host:3128"
+    assert os.environ.pop("R1_TEST_SWITCH") == "1"
+    assert recipe.resolved["env"] == {"R1_TEST_SWITCH": "1"}
+
+
 def test_bad_recipe_sets_no_environment(write):
     problems_of("sft", write(SFT, "env: {R1_TEST_SWITCH: 1}\nbeta: 1\n"))
     assert "R1_TEST_SWITCH" not in os.environ
@@ -428,6 +437,7 @@ def test_resolved_holds_only_what_differs(write, checkpoint, tmp_path):
         (["--config=a.yaml", "--config=b.yaml"], "there is no such file"),
         (["--seed"], "argument --seed: expected one argument"),
         (["stray"], "'stray': not expected here"),
+        (["--hub_token", "half", "other-half"], "a word: not expected here"),
         (["--num_gen", "4"], "--num_gen: no such option; did you mean"),
     ],
 )

@@ -79,6 +79,16 @@ def test_an_error_costs_its_group_only(function, tmp_path):
     assert "test_error_budget.py, line" in shown[0]["reason"]
 
 
+def test_an_error_that_quotes_a_key_is_shown_without_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("SOME_API_KEY", "0123456789")
+
+    def quoting(completions, **kwargs):
+        raise ValueError("401 for key 0123456789")
+
+    call(isolated(quoting, tmp_path, share=1.0))
+    assert "401 for key [redacted]" in exhibits(tmp_path)[0]["reason"]
+
+
 def test_logs_of_the_parts_are_one_batch_and_of_the_failed_call_none(tmp_path):
     _, columns, metrics = call(isolated(fragile, tmp_path))
     assert columns == {"seen": ["1", "2", None, None, "5", "6"]}

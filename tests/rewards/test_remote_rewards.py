@@ -114,6 +114,7 @@ def test_a_process_that_ended_says_so_and_starts_again(built):
 def test_the_process_has_no_secrets_but_those_a_parameter_names(monkeypatch):
     for name in ("HF_TOKEN", "SOME_API_KEY", "JUDGE_API_KEY"):
         monkeypatch.setenv(name, "canary-" + name)
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:word@canary-proxy")  # the way out, with or without a password
     rewards_asked = [
         rewards.CheckedReward(worker_environment, {}, None),
         rewards.CheckedReward(worker_environment, {"api_key_env": "JUDGE_API_KEY"}, None),
@@ -125,6 +126,7 @@ def test_the_process_has_no_secrets_but_those_a_parameter_names(monkeypatch):
         process.close()
         found = logged["logged"][0][1][1]
         assert [value for value in found if value.startswith("canary-")] == expected
+        assert "http://me:word@canary-proxy" in found
         assert "/" in "".join(found)  # it did show the rest, such as PATH
 
 

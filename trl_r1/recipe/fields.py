@@ -130,7 +130,8 @@ def read_command_line(
     options = [option for action in parser._actions for option in action.option_strings]
     problems += [f"{flag}: no such option; {nearest(flag, options) or 'see --help'}" for flag in flags]
     if unknown and not flags:
-        problems.append(f"{unknown[0]!r}: not expected here; write --field value")
+        shown = "a word" if any(map(is_secret_name, argv)) else repr(unknown[0])  # it may be half of a token
+        problems.append(f"{shown}: not expected here; write --field value")
     values = {}
     for name, value in vars(namespace).items():
         try:

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from trl_r1.errors import R1Error
-from trl_r1.redaction import HidingFormatter, hide_secrets, redact_argv
+from trl_r1.redaction import HidingFormatter, HidingRecord, hide_secrets, redact_argv
 from trl_r1.stage_record import (
     DataSource,
     Measurement,
@@ -26,7 +26,9 @@ from trl_r1.stage_record import (
     collect_hardware,
     collect_versions,
     describe_artefacts,
+    finish_time,
     hash_json,
+    read_moment,
     write_stage_record,
 )
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 STAGE_NAME_VARIABLE = "TRL_R1_STAGE_NAME"
 FINGERPRINT_VARIABLE = "TRL_R1_STAGE_FINGERPRINT"
 INTERRUPTED = 130  # exit code after SIGINT
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +78,7 @@ def configure_logging() -> None:
     level = logging.INFO if is_main_process() else logging.WARNING
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(HidingFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.setLogRecordFactory(HidingRecord)
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("trl_r1").setLevel(level)
     sys.excepthook = _report_fault
@@ -131,6 +135,7 @@ class StageRecorder:
     notes: list[str] = field(default_factory=list)
     processes: dict[str, Any] = field(default_factory=dict)
     _begun: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _earliest: datetime = LONG_AGO
     _wall: float = field(default_factory=time.perf_counter)
     _cpu: float = field(default_factory=time.process_time)
 
@@ -140,6 +145,19 @@ class StageRecorder:
         stage = os.environ.get(STAGE_NAME_VARIABLE) or stage_name or Path(output_dir).name
         command = ["trl-r1", kind, *recipe.argv]
         return cls(kind=kind, output_dir=output_dir, config=recipe.resolved, command=command, stage=stage)
+
+    def begin_after(self, used: StageRecord) -> None:
+        """
+        Let the stage begin no earlier than one that it uses had finished.
+
+        Clocks of two machines differ, and one may be set between two stages; a record that says otherwise would read
+        as if what was used had been made anew since.
+        """
+        finished = read_moment(used.finished)
+        if finished and finished > self._earliest:
+            self._earliest = finished
+        if finished and finished > self._begun:
+            logger.warning("the clock says that %s finishes at %s, which is yet to come", used.stage, used.finished)
 
     def use_trainer(self, trainer: Any) -> None:
         """Take the training curve and its last row, the processes, and the time before a resume, from a trainer."""
@@ -160,13 +178,13 @@ class StageRecorder:
 
     def write(self) -> StageRecord:
         """Write `stage.json`, last. Call on the main process only, when all else is on disk."""
-        finished = datetime.now(UTC)
+        started, seconds = max(self._begun, self._earliest), time.perf_counter() - self._wall
         record = StageRecord(
             stage=self.stage,
             kind=self.kind,
-            started=self._begun.isoformat(timespec="seconds"),
-            finished=finished.isoformat(timespec="seconds"),
-            seconds=round(time.perf_counter() - self._wall, 2),
+            started=started.isoformat(timespec="seconds"),
+            finished=finish_time(started, seconds),
+            seconds=round(seconds, 2),
             cpu_seconds=round(time.process_time() - self._cpu, 2),
             command=self.command,
             config=self.config,
