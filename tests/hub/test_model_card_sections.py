@@ -381,4 +381,4 @@ def test_an_adapter_says_so(ancestry):
     assert "merged/" not in text
     (folder / "merged").mkdir()
     (folder / "merged" / "config.json").write_text("{}")
-    assert 'subfolder="merged"' in create_model_card(folder)
+    assert f'`from_pretrained("{folder}/merged")`' in create_model_card(folder)

@@ -78,8 +78,15 @@ class HubPlace:
 
     @property
     def merged(self) -> str:
-        """Python that loads the merged form of an adapter, as inline code."""
-        return inline_code(f'from_pretrained({self.python}, subfolder="merged")')
+        """
+        Python that loads the merged form of an adapter, as inline code.
+
+        Not by `subfolder`: where `peft` is installed, transformers would follow the adapter beside it to its base.
+        """
+        if not self.on_hub:
+            return inline_code(f"from_pretrained({_quoted(self.path + '/merged')})")
+        got = f'snapshot_download({self.python}, allow_patterns="merged/*")'
+        return inline_code(f'from_pretrained({got} + "/merged")')
 
 
 def hub_place(folder: Path, record: StageRecord, repo_id: str | None = None) -> HubPlace:
