@@ -144,6 +144,7 @@ HARMLESS = {
         "parents.languages": UNKNOWN,
         "contamination.benchmark": UNKNOWN,
         "contamination.method": UNKNOWN,
+        "cpu_seconds": UNKNOWN,  # of a training resumed elsewhere, more than the cores of this machine have
     },
 }
 

@@ -340,7 +340,12 @@ def test_another_process_tells_what_ended_it(monkeypatch, caplog):
     def train(resume_from_checkpoint):
         raise RewardError("reward 'mine' raised ValueError")
 
-    trainer = SimpleNamespace(train=train, args=SimpleNamespace(resume_from_checkpoint="checkpoint-1"))
+    trainer = SimpleNamespace(
+        train=train,
+        args=SimpleNamespace(resume_from_checkpoint="checkpoint-1"),
+        is_deepspeed_enabled=False,
+        is_world_process_zero=lambda: False,
+    )
     recipe = SimpleNamespace(training_args=trainer.args, model_args=None)
     for rank, told in ("0", 0), ("1", 1):  # the main process's line is that of `run_script`
         monkeypatch.setenv("RANK", rank)

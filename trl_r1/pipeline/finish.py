@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import signal
-from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -24,6 +23,7 @@ from trl_r1.stage_record import (
     describe_artefacts,
     describe_data_files,
     describe_parent,
+    finish_time,
     has_stage_record,
     hash_json,
     read_stage_record,
@@ -69,7 +69,7 @@ def _script_record(pipeline: Pipeline, stage: StageProcess, fingerprint: str) ->
         stage=stage.name,
         kind="script",
         started=stage.started.isoformat(timespec="seconds"),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        finished=finish_time(stage.started, stage.seconds),
         seconds=round(stage.seconds, 2),
         cpu_seconds=round(stage.cpu_seconds, 2),
         command=["python", *stage.command[1:]],

@@ -25,6 +25,7 @@ def train(recipe: Recipe) -> None:
     from trl_r1.data import check_batch, first_of_each_type, load_prompts
     from trl_r1.rewards import build_rewards, probe_rewards
     from trl_r1.scripts.training import (
+        check_ancestry,
         load_tokenizer,
         template_hashes,
         train_and_record,
@@ -48,19 +49,20 @@ def train(recipe: Recipe) -> None:
     for row in first_of_each_type(prompts.dataset):
         probe_rewards(rewards, row)
     functions: list[Any] = list(rewards)  # TRL's annotation knows no asynchronous rewards
-    arguments = trainer_arguments(recipe, tokenizer)
-    arguments["callbacks"] += watching_callbacks(script_args.canary)
-    trainer = R1GRPOTrainer(reward_funcs=functions, train_dataset=prompts.dataset, **arguments)
     recorder.data = prompts.sources
-    weights = args.reward_weights or [1.0] * len(rewards)
-    recorder.rewards = [
-        RewardUse(name=reward.name, weight=weight, parameters=reward.parameters)
-        for reward, weight in zip(rewards, weights, strict=True)
-    ]
     recorder.parents = [
         describe_parent(str(reward.parameters["model_name_or_path"]), role="reward_model")
         for reward in (leaf for reward in rewards for leaf in reward.leaves())
         if reward.loads_model and "model_name_or_path" in reward.parameters
+    ]
+    check_ancestry(recipe, recorder)
+    arguments = trainer_arguments(recipe, tokenizer)
+    arguments["callbacks"] += watching_callbacks(script_args.canary)
+    trainer = R1GRPOTrainer(reward_funcs=functions, train_dataset=prompts.dataset, **arguments)
+    weights = args.reward_weights or [1.0] * len(rewards)
+    recorder.rewards = [
+        RewardUse(name=reward.name, weight=weight, parameters=reward.parameters)
+        for reward, weight in zip(rewards, weights, strict=True)
     ]
     recorder.template = template_hashes(recipe, tokenizer)
     train_and_record(trainer, recipe, recorder)

@@ -28,13 +28,15 @@ def sample(recipe: Recipe) -> None:
     from trl_r1.generation import SamplingParameters, TransformersEngine
     from trl_r1.hub.cards.dataset_card import create_dataset_card
     from trl_r1.hub.lineage import write_lineage
-    from trl_r1.scripts.training import load_tokenizer, local_revision, template_hashes
+    from trl_r1.scripts.training import check_ancestry, load_tokenizer, local_revision, template_hashes
 
     arguments, model_args = recipe.script_args, recipe.model_args
     recorder = StageRecorder.from_recipe("rejection_sample", recipe, arguments.output_dir, arguments.stage_name)
     refine = load_refine(arguments)
     tokenizer = load_tokenizer(recipe)
     prompts = load_prompts(arguments, recipe.dataset_args, tokenizer)
+    recorder.data = prompts.sources
+    check_ancestry(recipe, recorder)
     teacher = model_args.model_name_or_path
     engine = TransformersEngine.from_pretrained(teacher, model_args.model_revision, model_args.dtype or "auto")
     engine.tokenizer.chat_template = tokenizer.chat_template
@@ -57,7 +59,6 @@ def sample(recipe: Recipe) -> None:
     )
     result.write(arguments.output_dir)
     recorder.parents = [describe_parent(teacher, role="teacher", revision=local_revision(model_args))]
-    recorder.data = prompts.sources
     recorder.template = template_hashes(recipe, tokenizer)
     recorder.seeds = {"seed": arguments.seed}
     recorder.metrics = count_metrics(result)

@@ -24,15 +24,22 @@ def train(recipe: Recipe) -> None:
     from trl import RewardTrainer
 
     from trl_r1.data import check_batch, load_preferences
-    from trl_r1.scripts.training import load_tokenizer, template_hashes, train_and_record, trainer_arguments
+    from trl_r1.scripts.training import (
+        check_ancestry,
+        load_tokenizer,
+        template_hashes,
+        train_and_record,
+        trainer_arguments,
+    )
 
     script_args, args = recipe.script_args, recipe.training_args
     recorder = StageRecorder.from_recipe("reward_model", recipe, args.output_dir, script_args.stage_name)
     tokenizer = load_tokenizer(recipe)
     data = load_preferences(script_args, recipe.dataset_args, tokenizer)
     check_batch(len(data.dataset), args.per_device_train_batch_size * args.world_size, "pairs a batch")
-    trainer = RewardTrainer(train_dataset=data.dataset, **trainer_arguments(recipe, tokenizer))
     recorder.data = data.sources
+    check_ancestry(recipe, recorder)
+    trainer = RewardTrainer(train_dataset=data.dataset, **trainer_arguments(recipe, tokenizer))
     recorder.template = template_hashes(recipe, tokenizer)
     train_and_record(trainer, recipe, recorder)
 

@@ -24,15 +24,22 @@ def train(recipe: Recipe) -> None:
     from trl import SFTTrainer
 
     from trl_r1.data import check_batch, load_sft
-    from trl_r1.scripts.training import load_tokenizer, template_hashes, train_and_record, trainer_arguments
+    from trl_r1.scripts.training import (
+        check_ancestry,
+        load_tokenizer,
+        template_hashes,
+        train_and_record,
+        trainer_arguments,
+    )
 
     script_args, args = recipe.script_args, recipe.training_args
     recorder = StageRecorder.from_recipe("sft", recipe, args.output_dir, script_args.stage_name)
     tokenizer = load_tokenizer(recipe)
     data = load_sft(script_args, recipe.dataset_args, tokenizer, args)
     check_batch(len(data.dataset), args.per_device_train_batch_size * args.world_size, "rows a batch")
-    trainer = SFTTrainer(train_dataset=data.dataset, **trainer_arguments(recipe, tokenizer))
     recorder.data = data.sources
+    check_ancestry(recipe, recorder)
+    trainer = SFTTrainer(train_dataset=data.dataset, **trainer_arguments(recipe, tokenizer))
     recorder.template = template_hashes(recipe, tokenizer)
     train_and_record(trainer, recipe, recorder)
 

@@ -11,7 +11,7 @@ from trl_r1.chat_template import check_shows_question, load_prompt_template, loa
 from trl_r1.errors import CheckpointError, R1Error, TemplateError
 from trl_r1.run_records import LOSS_NOTE
 from trl_r1.scripts.common import StageRecorder, is_main_process
-from trl_r1.stage_record import describe_parent, has_stage_record
+from trl_r1.stage_record import describe_parent
 from trl_r1.user_code import first_line
 
 
@@ -72,7 +72,7 @@ def template_hashes(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> dict[
     if recipe.script_args.prompt_template:
         hashes["prompt_template"] = template_hash(load_template(recipe.script_args.prompt_template).strip())
     if tokenizer.chat_template:
-        hashes["chat_template"] = template_hash(str(tokenizer.chat_template))
+        hashes["chat_template"] = template_hash(tokenizer.get_chat_template())  # of several, the one for no tools
     return hashes
 
 
@@ -81,12 +81,9 @@ def trainer_arguments(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> dic
     from trl import get_peft_config, get_quantization_config
 
     from trl_r1.hub.checkpoints.adapters import loadable_checkpoint
-    from trl_r1.hub.lineage import Lineage
     from trl_r1.trainer.callbacks import ProgressFileCallback, WholeCheckpointCallback
 
     args, model_args = recipe.training_args, recipe.model_args
-    if has_stage_record(str(model_args.model_name_or_path)):
-        Lineage.from_folder(str(model_args.model_name_or_path))  # now, not when the card is written after training
     args.model_init_kwargs = model_init_kwargs(model_args, args)
     return {
         "model": loadable_checkpoint(str(model_args.model_name_or_path)),
@@ -96,6 +93,29 @@ def trainer_arguments(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> dic
         "peft_config": get_peft_config(model_args),
         "callbacks": [WholeCheckpointCallback(), ProgressFileCallback()],
     }
+
+
+def check_ancestry(recipe: Recipe, recorder: StageRecorder) -> None:
+    """
+    Check the records of the stages that made model and data now, not when the card is written after training.
+
+    Raises:
+        [`RecordError`]: as [`~trl_r1.hub.lineage.Lineage.from_folder`].
+        [`CheckpointError`]: when the model lies where the result is to be written.
+    """
+    from trl_r1.hub.lineage import Lineage
+    from trl_r1.hub.lineage.reading import recorded_folders
+
+    model, result = Path(str(recipe.model_args.model_name_or_path)), Path(recorder.output_dir)
+    if model.is_dir() and recorder.kind != "rejection_sample" and model.resolve() == result.resolve():
+        raise CheckpointError(f"output_dir: {str(result)!r} holds the model to start from; choose a folder of its own")
+    models = [str(recipe.model_args.model_name_or_path), *(parent.name_or_path for parent in recorder.parents)]
+    names = [*models, *(source.source for source in recorder.data)]
+    folders = dict.fromkeys(folder for name in names for folder in recorded_folders(name))
+    for folder in (found for found in folders if found.resolve() != result.resolve()):  # not of an earlier recipe
+        record = Lineage.from_folder(folder).root.record
+        if record is not None:
+            recorder.begin_after(record)
 
 
 def watching_callbacks(canary: str) -> list[TrainerCallback]:
@@ -121,15 +141,19 @@ def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) 
     from trl_r1.trainer.callbacks import check_not_stopped
 
     args, model_args = recipe.training_args, recipe.model_args
+    check_will_save(trainer)
+    if trainer.is_world_process_zero():  # as it is now, for its folder may change or go while this trains
+        base = describe_parent(model_args.model_name_or_path, role="base", revision=local_revision(model_args))
+        recorder.parents.insert(0, base)
     _train(trainer)
     check_not_stopped(trainer)
+    if trainer.is_fsdp_enabled:  # of shards, which checkpoints may well be, the Trainer saves no model
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
     trainer.save_model(args.output_dir)
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
         recipe.write_resolved(args.output_dir)  # a merge reads there how the adapter was trained
         recorder.notes += finish_files(recipe)
-        base = describe_parent(model_args.model_name_or_path, role="base", revision=local_revision(model_args))
-        recorder.parents.insert(0, base)
         recorder.seeds["seed"] = args.seed
         recorder.use_trainer(trainer)
         recorder.notes += _notes(trainer)
@@ -140,23 +164,49 @@ def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) 
     trainer.accelerator.end_training()
 
 
+def check_will_save(trainer: Trainer) -> None:
+    """
+    Refuse, before training, a configuration under which the Trainer ends without weights that can be loaded.
+
+    Raises:
+        [`CheckpointError`]: under ZeRO-3 that does not gather the weights to save them.
+    """
+    if not trainer.is_deepspeed_enabled:
+        return
+    zero = trainer.accelerator.state.deepspeed_plugin.deepspeed_config.get("zero_optimization", {})
+    if zero.get("stage") == 3 and not zero.get("stage3_gather_16bit_weights_on_model_save"):
+        raise CheckpointError(
+            "zero3_save_16bit_model: false, so that training would end without weights that transformers can load; "
+            "set it true in the accelerate configuration (stage3_gather_16bit_weights_on_model_save in DeepSpeed's)"
+        )
+
+
 def finish_files(recipe: Recipe) -> list[str]:
     """
     Write what lies beside the weights so that others load and use them as they were trained.
 
     Returns:
         `list[str]`: notes for the record. An adapter that cannot be merged here can be merged elsewhere, later.
+
+    Raises:
+        [`CheckpointError`]: as [`~trl_r1.hub.checkpoints.files.finish_checkpoint`], and how to go on.
     """
     from trl_r1.hub.checkpoints.adapters import merge_adapter
     from trl_r1.hub.checkpoints.files import finish_checkpoint
 
     folder, template = recipe.training_args.output_dir, recipe.script_args.prompt_template
-    finish_checkpoint(
-        folder,
-        kind=recipe.verb,
-        prompt_template=load_prompt_template(template) if template else None,
-        base_revision=local_revision(recipe.model_args),
-    )
+    try:
+        finish_checkpoint(
+            folder,
+            kind=recipe.verb,
+            prompt_template=load_prompt_template(template) if template else None,
+            base_revision=local_revision(recipe.model_args),
+        )
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{error}\n{folder}: what was trained stays there; when this is mended, the same command goes on from the "
+            "last checkpoint-* and finishes the stage"
+        ) from error
     if recipe.model_args.use_peft and getattr(recipe.script_args, "merge_adapter", False):
         try:
             merge_adapter(folder)

@@ -14,6 +14,7 @@ from trl_r1.stage_record.describe import (
     describe_data_card,
     describe_data_files,
     describe_parent,
+    finish_time,
     hash_model,
     stage_folder,
 )
@@ -28,6 +29,7 @@ from trl_r1.stage_record.files import (
 )
 from trl_r1.stage_record.hashing import hash_file, hash_json, hash_weights, is_weight_file, plain_json, weight_files
 from trl_r1.stage_record.hub_cache import is_language
+from trl_r1.stage_record.plausibility import read_moment
 from trl_r1.stage_record.schema import (
     RECORD_NAME,
     SCHEMA_VERSION,
@@ -61,6 +63,7 @@ __all__ = [
     "describe_data_card",
     "describe_data_files",
     "describe_parent",
+    "finish_time",
     "has_stage_record",
     "hash_file",
     "hash_json",
@@ -70,6 +73,7 @@ __all__ = [
     "is_weight_file",
     "plain_json",
     "read_json_record",
+    "read_moment",
     "read_record_content",
     "read_stage_record",
     "stage_folder",

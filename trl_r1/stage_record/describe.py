@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -115,14 +116,29 @@ def describe_data_files(folder: str | Path) -> list[Artefact]:
     return found
 
 
+def finish_time(started: datetime, seconds: float) -> str:
+    """
+    When a stage has finished: now, but no earlier than its duration allows, for the clock may have been set meanwhile.
+
+    Args:
+        started (`datetime`):
+            With its zone.
+        seconds (`float`):
+            How long it took, by a clock that nobody sets.
+    """
+    return max(datetime.now(UTC), started + timedelta(seconds=seconds)).isoformat(timespec="seconds")
+
+
 def collect_versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide a result."""
     versions = {"python": platform.python_version()}
     for name in RECORDED_PACKAGES:
         try:
-            versions[name] = importlib.metadata.version(name)
+            found: str | None = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
+        if found:  # a damaged installation has none
+            versions[name] = found
     return versions
 
 

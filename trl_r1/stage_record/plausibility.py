@@ -53,9 +53,6 @@ def _times(record: StageRecord) -> Iterator[str]:
         yield f"finished: {record.finished} is before started, {record.started}"
     elif record.seconds > 1.01 * span + CLOCK_SLACK:
         yield f"seconds: {record.seconds} is longer than from started to finished, {span:.0f}"
-    cores = record.hardware.get("cpu_count")
-    if isinstance(cores, int) and record.cpu_seconds > (1.01 * record.seconds + CLOCK_SLACK) * max(cores, 1):
-        yield f"cpu_seconds: {record.cpu_seconds} is more than {cores} cores have in {record.seconds} s"
 
 
 def read_moment(text: str) -> datetime | None:

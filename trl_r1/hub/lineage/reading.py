@@ -219,7 +219,18 @@ def find_data_stages(source: DataSource, child: LineageNode) -> Iterator[Path]:
         found = [
             folder for path in places if path.exists() for folder in _with_parents(path) if has_stage_record(folder)
         ]
-        yield from found[:1]
+        yield from (folder for folder in found[:1] if not _is_same(folder, child.folder))  # rows laid in its own
+
+
+def recorded_folders(name: str) -> list[Path]:
+    """Folders of the stages that left a model or data set of a recipe; none for what is from elsewhere."""
+    paths = [Path(part) for part in ([name] if Path(name).exists() else name.split(MIXED))]
+    homes = [[place for place in _with_parents(path) if has_stage_record(place)] for path in paths if path.exists()]
+    return [found[0] for found in homes if found]
+
+
+def _is_same(folder: Path, other: Path | None) -> bool:
+    return other is not None and folder.resolve() == other.resolve()
 
 
 def _with_parents(path: Path) -> list[Path]:
