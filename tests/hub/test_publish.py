@@ -12,6 +12,7 @@ from loopback_server import Response
 
 from trl_r1.errors import PublishError
 from trl_r1.hub import HubTarget, plan_files, publish, publish_or_explain
+from trl_r1.hub.cards.eval_results import RESULTS_MARK
 from trl_r1.hub.cards.text import seal
 from trl_r1.hub.publishing.transfer import Changes
 from trl_r1.stage_record import describe_artefacts, read_stage_record, write_stage_record
@@ -137,6 +138,15 @@ def test_files_of_the_last_push_that_are_gone_here_are_deleted(online, finished)
     result = publish(finished, TARGET)
     assert remote(online) == local(finished) | {"changed_there.jinja": b"theirs"}
     assert result.kept == ["changed_there.jinja"]
+
+
+def test_results_that_no_record_backs_are_deleted_and_those_of_others_stay(online, finished):
+    """Whoever published them, and wherever: without `published.json`, too."""
+    others = {".eval_results/theirs.yaml": b"- dataset: {id: a/b, task_id: t}\n  value: 0.5\n"}
+    ours = {".eval_results/old.yaml": RESULTS_MARK.encode() + others[".eval_results/theirs.yaml"]}
+    online.seed("me/zero", others | ours)
+    assert publish(finished, TARGET).kept == list(others)
+    assert remote(online) == local(finished) | others
 
 
 def test_a_tag_of_ones_own(online, finished):

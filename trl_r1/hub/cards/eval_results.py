@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from huggingface_hub import EvalResult, EvalResultEntry
 
 RESULTS_FOLDER: Final = ".eval_results"
+RESULTS_MARK: Final = "# written by trl_r1 from a record\n"  # tells ours from those that others sent to a repository
 BENCHMARK_METRIC: Final = "accuracy"
 PERCENT_DIGITS: Final = 2
 _SAMPLING: Final = {  # field of the record -> how it is said
@@ -122,7 +123,8 @@ def write_benchmark_files(folder: Path, files: Mapping[str, Sequence[EvalResultE
         place.mkdir(exist_ok=True)
         path, partial = place / name, place / f".{name}.partial"
         content = eval_result_entries_to_yaml(list(entries))
-        partial.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        text = RESULTS_MARK + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        partial.write_text(text, encoding="utf-8", newline="\n")
         partial.replace(path)
         written.append(path)
     for path in {*place.glob("*.yaml"), *place.glob(".*.partial")} - {*written}:  # a build that was killed, too

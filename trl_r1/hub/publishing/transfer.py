@@ -207,9 +207,17 @@ class Transfer:
     def _is_stale(self, path: str, remote: Remote) -> bool:
         """Whether a file is left from an earlier push, and would be used or believed in place of the new ones."""
         pattern = STALE_DATA if self.target.repo_type == "dataset" else STALE_WEIGHTS
-        if pattern.fullmatch(path):
+        if pattern.fullmatch(path) or self._is_old_result(path, remote):
             return True
         return path in self.earlier and path != CARD_NAME and content_id(remote.files[path]) == self.earlier[path]
+
+    def _is_old_result(self, path: str, remote: Remote) -> bool:
+        """Whether a file holds a result that we published and no record backs any more. Those of others stay."""
+        from trl_r1.hub.cards.eval_results import RESULTS_FOLDER, RESULTS_MARK
+
+        if not path.startswith(f"{RESULTS_FOLDER}/") or remote.files[path].lfs is not None:
+            return False
+        return download(self.api, self.target, path, remote.head, self.trying).startswith(RESULTS_MARK.encode())
 
 
 def list_files(api: HfApi, target: HubTarget, commit: str, trying: Patience) -> dict[str, RepoFile]:
