@@ -192,6 +192,17 @@ def test_the_licence_of_the_recipe_goes_before_that_of_the_pipeline(full):
     assert "\nlicense: mit\n" in card_of(full)
 
 
+def test_a_licence_that_is_not_the_bases_is_seen_on_the_first_screen(full):
+    alike = create_model_card(full.folder / "zero", license="Apache-2.0")
+    assert "| licence | Apache-2.0 |\n" in alike
+    other = create_model_card(full.folder / "zero", license="mit")
+    assert "| licence | mit; **but `Qwen/Qwen2.5-1.5B` is under apache-2.0** |\n" in other
+    after = full.stage("after", "sft", weights=b"after", parents=[("zero", "base")])
+    assert "| licence | mit; **but `Qwen/Qwen2.5-1.5B` is under apache-2.0** |" in create_model_card(
+        after, license="mit"
+    )
+
+
 def test_text_and_picture_are_rebuilt_alike(full):
     names = ["README.md", "training_curves.png", ".eval_results/exam-1-greedy.yaml"]
     card_of(full)

@@ -50,7 +50,24 @@ def at_a_glance(
     )
     if weights := weight_bytes(folder, record):
         yield "weights", f"{weights:,} bytes"
-    yield "licence", cell(license) if license else "none stated"
+    yield "licence", "; ".join([cell(license or "none stated"), *_other_licences(lineage, license)])
+
+
+def _other_licences(lineage: Lineage, license: str | None) -> Iterator[str]:
+    """What the models it was made from say, where that is another licence: one may not be free to choose."""
+    said: dict[str, str] = {}
+    waiting = [lineage.root]
+    while waiting:
+        node = waiting.pop()
+        for parent in node.record.parents if node.record else []:
+            if parent.role == "base" and parent.license:
+                said.setdefault(parent.name_or_path, parent.license)
+        waiting += [parent for role, parent in lineage.parents(node) if role == "base"]
+    return (
+        f"**but {code(name)} is under {cell(other)}**"
+        for name, other in said.items()
+        if other.casefold() != (license or "").casefold()
+    )
 
 
 def limits(folder: Path, record: StageRecord, evaluations: Sequence[Evaluation]) -> Iterator[str]:

@@ -129,13 +129,13 @@ def _sections(
 ) -> dict[str, Any]:
     """What most of the template is filled with; every text in it is Markdown already."""
     metadata = card_metadata(lineage, record, evaluations, license)
-    licence = metadata.license_name or metadata.license
+    chosen = license or lineage.license()  # as it was said; the header has it as the Hub takes it
     results, other_results = card_tables.result_rows(evaluations, before)
     return {
         "card_data": metadata.to_yaml().strip(),
         "name": plain(record.stage),
         "summary": SUMMARIES[record.kind],
-        "glance": list(card_facts.at_a_glance(folder, record, lineage, evaluations, before, licence)),
+        "glance": list(card_facts.at_a_glance(folder, record, lineage, evaluations, before, chosen)),
         "results": results,
         "other_results": other_results,
         "compared": any(row["before"] for row in results),
