@@ -99,12 +99,19 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
 # Published settings of the stages that are no reinforcement learning, for comparison (Nature supplement, B.3-B.4).
 PUBLISHED: Final[dict[str, dict[str, Any]]] = {
     "sft": {
-        "learning_rate": 5.0e-5,  # cold start and 800k SFT; distillation 2e-5 to 1e-4 by student
+        "learning_rate": 5.0e-5,  # cold start and 800k SFT
         "lr_scheduler_type": "cosine_with_min_lr",
         "lr_scheduler_kwargs": {"min_lr": 5.0e-6},
         "num_train_epochs": 2,  # "two" in version 1, "2-3" in version 2
         "max_length": 32_768,
-        "rows_per_step": 128,  # 64 for distillation
+        "rows_per_step": 128,
+    },
+    "distillation": {  # the learning rate is in STUDENT_RATES
+        "lr_scheduler_type": "cosine_with_min_lr",
+        "lr_scheduler_kwargs": {"min_lr_rate": 0.1},
+        "num_train_epochs": 2,  # "2-3"
+        "max_length": 32_768,
+        "rows_per_step": 64,
     },
     "reward_model": {
         "learning_rate": 6.0e-6,
@@ -112,6 +119,16 @@ PUBLISHED: Final[dict[str, dict[str, Any]]] = {
         "max_length": 8_192,
         "rows_per_step": 256,
     },
+}
+
+# Base of each of the paper's six students -> initial learning rate (arXiv v2, table 6).
+STUDENT_RATES: Final[dict[str, float]] = {
+    "Qwen/Qwen2.5-Math-1.5B": 1.0e-4,
+    "Qwen/Qwen2.5-Math-7B": 8.0e-5,
+    "Qwen/Qwen2.5-14B": 7.0e-5,
+    "Qwen/Qwen2.5-32B": 6.0e-5,
+    "meta-llama/Llama-3.1-8B": 5.0e-5,
+    "meta-llama/Llama-3.3-70B-Instruct": 2.0e-5,
 }
 
 # A line the user writes also overrules these lines of a preset, which would otherwise win silently or clash.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from trl_r1.presets import PRESETS, PROMPTS_PER_STEP, PUBLISHED, UPDATES_PER_ROLLOUT
+from trl_r1.presets import PRESETS, PROMPTS_PER_STEP, PUBLISHED, STUDENT_RATES, UPDATES_PER_ROLLOUT
 from trl_r1.recipe.fields import dataclasses_of
 from trl_r1.recipe.hub_checks import HUB_FIELDS
 from trl_r1.recipe.loading import Recipe
@@ -77,14 +77,24 @@ def compare_recipe(recipe: Recipe) -> list[ComparedValue]:
     return rows
 
 
-def published_values(recipe: Recipe) -> dict[str, Any]:
-    """What the R1 paper publishes for the kind of stage a recipe is."""
+def compared_stage(recipe: Recipe) -> str:
+    """Which stage of the paper a recipe is compared with: a preset for RL, else a key of `PUBLISHED` or the verb."""
+    if recipe.verb == "sft" and recipe.resolved.get("model_name_or_path") in STUDENT_RATES:
+        return "distillation"
     if recipe.verb != "grpo":
-        return dict(PUBLISHED.get(recipe.verb, {}))
+        return recipe.verb
     script = recipe.script_args
     zero = (script.response_format or ("r1_zero" if script.prompt_template else "r1")) == "r1_zero"
-    preset = PRESETS["r1_zero_paper" if zero else "r1_paper"]
-    return {name: value for name, value in preset.items() if name not in _OURS}
+    return "r1_zero_paper" if zero else "r1_paper"
+
+
+def published_values(recipe: Recipe) -> dict[str, Any]:
+    """What the R1 paper publishes for the kind of stage a recipe is."""
+    stage = compared_stage(recipe)
+    if stage == "distillation":
+        return {"learning_rate": STUDENT_RATES[recipe.resolved["model_name_or_path"]], **PUBLISHED[stage]}
+    values = PRESETS.get(stage) or PUBLISHED.get(stage, {})
+    return {name: value for name, value in values.items() if name not in _OURS}
 
 
 def _sizes(values: Mapping[str, Any], processes: int) -> dict[str, Any]:
