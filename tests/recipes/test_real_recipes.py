@@ -20,7 +20,7 @@ from shrunk_models import LICENSES, dataset_files, llama_tokenizer, model_files,
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from trl_r1.chat_template import check_round_trip, check_shows_question, load_template
-from trl_r1.presets import PRESETS, PUBLISHED
+from trl_r1.presets import PRESETS, PUBLISHED, STUDENT_RATES
 from trl_r1.recipe import header_of, load_yaml
 from trl_r1.stage_record import read_stage_record
 
@@ -29,6 +29,8 @@ ROOT = Path(__file__).parents[2]
 PIPELINE = ROOT / "recipes" / "qwen2.5-1.5b" / "pipeline.yaml"
 STUDENTS = sorted((ROOT / "recipes" / "distill").glob("*.yaml"))
 REAL = sorted(path for path in PIPELINE.parent.glob("*.yaml") if path != PIPELINE) + STUDENTS
+TRAINED = [path for path in REAL if header_of(path)[0] in ("grpo", "sft", "reward_model")]
+SAMPLED = [path for path in REAL if header_of(path)[0] == "rejection_sample"]
 TOKEN = "hf_" + "r3AlR" * 6
 CPU = {"use_cpu": True, "bf16": False}
 ONE_PROCESS = {"expected_processes": 1, "gradient_accumulation_steps": 1}
@@ -52,6 +54,17 @@ PAPER = {
     "llama-8b": ("meta-llama/Llama-3.1-8B", 5e-5, 50.4, 89.1),
     "llama-70b": ("meta-llama/Llama-3.3-70B-Instruct", 2e-5, 70.0, 94.5),
 }
+# What SimpleRL-Zoo (arXiv 2503.18892) has for these bases on MATH-500 and AIME 2024, before and after.
+ZOO = {"r1_zero": ("29.6", "59.0", "0.1", "4.2"), "student_rl": ("15.8", "34.4", "0.3", "0.7")}
+# Stages of R1 in the paper (arXiv 2501.12948v2, table 3): what goes before a stage, and after.
+STAGES = {
+    "cold_start": ["AIME 77.9 to 59.0", "IF-Eval 46.6 to 71.7"],
+    "reasoning_rl": ["AIME 59.0 to 74.0"],
+    "sft": ["AIME 74.0 to 78.1", "AlpacaEval 55.8 to 62.1"],
+    "all_scenario_rl": ["AlpacaEval 62.1 to 87.6", "AIME 78.1 to 79.8"],
+    "student_distilled": ["72.6 against 47.0 on AIME at 32B"],
+}
+README = (ROOT / "recipes" / "README.md").read_text(encoding="utf-8")
 
 
 def name_of(path):
@@ -183,19 +196,63 @@ def test_a_student_has_the_papers_settings(path):
     assert (values["lr_scheduler_type"], values["lr_scheduler_kwargs"]) == ("cosine_with_min_lr", {"min_lr_rate": 0.1})
     rows = [values[name] for name in ("per_device_train_batch_size", "gradient_accumulation_steps")]
     assert rows[0] * rows[1] * values["expected_processes"] == 64
-    launched = re.search(r"--num_processes (\d+)", path.read_text(encoding="utf-8"))
-    assert int(launched[1]) == values["expected_processes"]
 
 
 def test_every_student_of_the_paper_is_there():
     assert sorted(path.stem for path in STUDENTS) == sorted(PAPER)
+    assert {base: rate for base, rate, *_ in PAPER.values()} == STUDENT_RATES
 
 
-@pytest.mark.parametrize("path", [path for path in REAL if header_of(path)[0] == "sft"], ids=name_of)
-def test_rows_a_step_are_the_papers(path):
+@pytest.mark.parametrize("path", [path for path in REAL if header_of(path)[0] in PUBLISHED], ids=name_of)
+def test_rows_a_step_and_learning_rate_are_the_papers(path):
     values = load_yaml(path)
     rows = values["per_device_train_batch_size"] * values["gradient_accumulation_steps"] * values["expected_processes"]
-    assert rows == (64 if path in STUDENTS or path.stem.startswith("student") else 128)
+    student = path in STUDENTS or path.stem.startswith("student")
+    paper = PUBLISHED["distillation" if student else header_of(path)[0]]
+    assert rows == paper["rows_per_step"]
+    for name in {"learning_rate", "lr_scheduler_type", "lr_scheduler_kwargs", "num_train_epochs"} & paper.keys():
+        assert values[name] == paper[name], name
+
+
+@pytest.mark.parametrize("path", [path for path in REAL if path.stem in ZOO | STAGES], ids=name_of)
+def test_an_expectation_is_its_sources(path):
+    said = sentences_of(path)
+    if path.stem in ZOO:
+        before, after, aime_before, aime_after = ZOO[path.stem]
+        wanted = [f"MATH-500 from {before} to about {after}, AIME 2024 from {aime_before} to {aime_after}"]
+        assert f"| MATH-500 {before} to {after} | SimpleRL-Zoo |" in README
+    else:
+        wanted = STAGES[path.stem]
+    assert [text for text in wanted if text not in said] == []
+
+
+def test_the_readme_has_the_students_numbers():
+    for path in STUDENTS:
+        base, rate, aime, math = PAPER[path.stem]
+        row = next(line for line in README.splitlines() if f"| `{path.name}` |" in line)
+        cells = [cell.strip() for cell in row.split("|")]
+        assert cells[3:5] + cells[6:7] == [f"`{base}`", f"{rate:.0e}".replace("e-0", "e-"), f"{aime} / {math}"]
+
+
+@pytest.mark.parametrize("path", TRAINED, ids=name_of)
+def test_accelerate_reads_the_launch_line(path, monkeypatch):
+    """As many processes as the recipe expects, on as many GPUs as its head names, for the recipe itself."""
+    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+
+    monkeypatch.chdir(ROOT)
+    text = path.read_text(encoding="utf-8")
+    launched = re.search(r"^# accelerate launch (.*(?:(?<=\\)\n# .*)*)", text, re.MULTILINE)[1]
+    words = re.sub(r"\\\n#", " ", launched).replace("RANK", "1").replace("HOST", "127.0.0.1").split()
+    arguments, *_ = _validate_launch_command(launch_command_parser().parse_args(words))
+    verb, _ = header_of(path)
+    assert (arguments.module, arguments.training_script) == (True, f"trl_r1.scripts.{verb}")
+    assert arguments.training_script_args == ["--config", str(path.relative_to(ROOT))]
+    assert int(re.search(r"· (\d+) GPUs", text)[1]) == arguments.num_processes
+    assert load_yaml(path).get("expected_processes", arguments.num_processes) == arguments.num_processes
+    assert arguments.mixed_precision == "bf16"
+    machines = re.search(r"GPUs of \d+ GB, (\d+) machines", text)
+    assert arguments.num_machines == (int(machines[1]) if machines else 1)
+    assert arguments.num_processes <= 8 * arguments.num_machines
 
 
 def test_the_pipeline_on_one_process_takes_as_many_rows_a_step():
@@ -221,10 +278,6 @@ def test_our_template_fits_the_marks_of_the_family(tokenizer):
     assert encoded["input_ids"].count(tokenizer.bos_token_id) == llama
     opened = tokenizer.apply_chat_template(chat[:1], add_generation_prompt=True, prefill_think=True, tokenize=False)
     assert opened.endswith("<think>\n")
-
-
-TRAINED = [path for path in REAL if header_of(path)[0] in ("grpo", "sft", "reward_model")]
-SAMPLED = [path for path in REAL if header_of(path)[0] == "rejection_sample"]
 
 
 @pytest.mark.parametrize("path", TRAINED, ids=name_of)
@@ -295,7 +348,7 @@ def test_the_longer_context_takes_effect_and_is_published(workplace, stem):
     values = load_yaml(ROOT / "recipes" / "distill" / f"{stem}.yaml")
     before = AutoConfig.from_pretrained(folder / "models" / values["model_name_or_path"])
     assert (before.max_position_embeddings, before.rope_parameters["rope_theta"]) == (4096, 10_000.0)
-    published = json.loads(hub.files(values["hub_model_id"], "distilled")["config.json"])
+    published = json.loads(hub.files(values["hub_model_id"], values["hub_revision"])["config.json"])
     assert published["rope_parameters"]["rope_theta"] == 300_000.0
     model = AutoModelForCausalLM.from_pretrained(folder / values["output_dir"])
     assert model.config.max_position_embeddings == 32_768
