@@ -247,6 +247,17 @@ def test_every_data_set_of_a_pipeline_gets_a_card_and_nothing_else_does(tmp_path
     assert licenses == {"own": "mit", "rows": "apache-2.0", "sampled": "apache-2.0"}
 
 
+def test_a_data_set_of_an_earlier_version_is_named(tmp_path, caplog):
+    run = FakeRun(tmp_path)
+    sampled_stage(run, "sampled", parents=())
+    folder = made_stage(run, "rows", {"train.jsonl": [{"problem": "1"}]})
+    assert [path.parent.name for path in create_dataset_cards(tmp_path)] == ["rows", "sampled"]
+    assert not caplog.records
+    run.edit("rows", artefacts=[])  # as a record was before it named rows in sub-folders
+    assert [path.parent.name for path in create_dataset_cards(tmp_path)] == ["sampled"]
+    assert f"{folder}: no card: its record, of an earlier version, names no file of rows" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("rows", "expected"), [(1, "n<1K"), (999, "n<1K"), (1000, "1K<n<10K"), (10**6, "1M<n<10M"), (10**12, "n>1T")]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -40,6 +41,8 @@ SIZES: Final = (
     *((10**12, "100B<n<1T"), (float("inf"), "n>1T")),
 )
 TEXT_COLUMNS: Final = frozenset({"messages", "prompt", "completion", "problem", "question", "response", "chosen"})
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +143,20 @@ def create_dataset_cards(pipeline_folder: str | Path) -> list[Path]:
         license = stage.record.config.get("hub_license") or records.content.get("license")
         create_dataset_card(stage.folder, license=license, pipeline=records.content)
 
+    for stage in records.stages.values():
+        if stage not in stages and _has_unrecorded_rows(stage):
+            logger.warning(
+                "%s: no card: its record, of an earlier version, names no file of rows; for a card delete the folder "
+                "and run the pipeline again, which makes all that needs it again, too",
+                stage.folder,
+            )
     return write_cards(stages, write)
+
+
+def _has_unrecorded_rows(stage: FinishedStage) -> bool:
+    if stage.record.kind != MADE or stage.is_checkpoint:
+        return False
+    return any(path.suffix in DATA_SUFFIXES for path in stage.folder.rglob("*"))
 
 
 def is_data_stage(folder: str | Path, record: StageRecord) -> bool:
