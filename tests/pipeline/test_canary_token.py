@@ -223,12 +223,24 @@ def plant_in_body(run, data):
     )
 
 
+def plant_in_address(run, data):
+    import urllib.error
+    import urllib.request
+
+    with pytest.raises(urllib.error.HTTPError):  # nothing is there, and all the same it was asked for
+        urllib.request.urlopen(f"{run.hub.url}/api/models/me/{data.decode()}")
+
+
+def plant_in_reward_process(run, data):
+    run.dump.write_bytes(b"{'HF_TOKEN': '%s'}" % data)
+
+
 @pytest.mark.parametrize("canary", list(CANARIES))
 @pytest.mark.parametrize(
     "plant",
     [
         *(plant_in_file, plant_in_archive, plant_in_pickle, plant_in_table, plant_in_compressed_file),
-        *(plant_in_output, plant_in_body),
+        *(plant_in_output, plant_in_body, plant_in_address, plant_in_reward_process),
     ],
 )
 def test_a_leak_would_be_found(run, plant, canary):
