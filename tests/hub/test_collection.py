@@ -16,6 +16,7 @@ from trl_r1.hub import publish_pipeline
 from trl_r1.hub.cards.text import is_unedited
 from trl_r1.hub.collection.plan import make_slug, plan_pipeline
 from trl_r1.run_records import RunRecords
+from trl_r1.scripts import publish as script
 from trl_r1.stage_record import DataSource, hash_weights
 
 
@@ -71,9 +72,21 @@ def notes(hub):
     return [item["note"]["text"] for item in collection.items]
 
 
-def test_all_of_it_arrives_in_order_with_notes(online, run):
+def test_all_of_it_arrives(online, run):
     result = publish_pipeline(run.folder, namespace="me")
     assert not result.failures
+    check_collection(online, result, run)
+    check_cards(online, run)
+    check_report(online)
+    online.requests.clear()
+    again = publish_pipeline(run.folder, namespace="me")
+    assert {item.state for item in again.items} == {"nothing new"}
+    assert [request.path for request in changing(online)] == []
+    assert items(online) == ORDER
+
+
+def check_collection(online, result, run):
+    """In order, with notes, all of it private."""
     assert items(online) == ORDER
     (collection,) = online.collections.values()
     assert (collection.title, collection.private) == (TITLE, True)
@@ -94,17 +107,8 @@ def test_all_of_it_arrives_in_order_with_notes(online, run):
     )
 
 
-def test_again_sends_nothing(online, run):
-    publish_pipeline(run.folder, namespace="me")
-    online.requests.clear()
-    result = publish_pipeline(run.folder, namespace="me")
-    assert {item.state for item in result.items} == {"nothing new"}
-    assert [request.path for request in changing(online)] == []
-    assert items(online) == ORDER
-
-
-def test_cards_name_what_was_published_before_them(online, run):
-    publish_pipeline(run.folder, namespace="me")
+def check_cards(online, run):
+    """They name what was published before them."""
     zero = ModelCard.load(run.folder / "2 to 5" / "README.md")
     assert zero.data.base_model in ("me/run-base", ["me/run-base"])
     assert zero.data.datasets == ["me/run-rows"]
@@ -119,8 +123,8 @@ def test_cards_name_what_was_published_before_them(online, run):
     assert sent == (run.folder / "data" / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_report_is_a_static_space(online, run):
-    publish_pipeline(run.folder, namespace="me")
+def check_report(online):
+    """It is a static Space."""
     files = online.files("me/run-report", repo_type="space")
     assert files["index.html"] == b"<html>all of it</html>"
     card = RepoCard(files["README.md"].decode("utf-8"), ignore_metadata_errors=False)
@@ -150,11 +154,12 @@ def test_one_failure_stops_no_other_and_the_same_call_goes_on(online, run):
     assert items(online) == ORDER
 
 
-def test_a_failed_collection_is_named_and_repositories_stay(online, run):
+def test_a_failed_collection_is_named_and_repositories_stay(online, run, capsys):
     online.fault("POST", "/api/collections", status=403, times=1)
-    result = publish_pipeline(run.folder, namespace="me")
-    assert list(result.failures) == [f"collection {TITLE!r}"]
-    assert {item.state for item in result.items} == {"sent"}
+    assert script.main([str(run.folder), "--namespace", "me"]) == 2
+    said = capsys.readouterr()
+    assert f"failed: collection {TITLE!r}: " in said.out
+    assert said.out.count(" sent") == len(ORDER) + 1
     assert not publish_pipeline(run.folder, namespace="me").failures
     assert items(online) == ORDER
 
@@ -307,7 +312,3 @@ def test_by_the_command_line_and_back_with_load_dataset(run, tmp_path):
             [sys.executable, "-c", LOAD], env=environment, capture_output=True, text=True, check=True
         )
         assert json.loads(loaded.stdout) == [row["problem"] for row in ROWS]
-        hub.fault("GET", "/api/datasets/me/run-data", status=403, times=99)
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 2
-        assert "data: " in done.stderr

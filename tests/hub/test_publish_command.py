@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,16 +21,16 @@ TOKEN = "hf_" + "Secret" * 6
 DOWNLOAD = "import sys; from huggingface_hub import snapshot_download; sys.stdout.write(snapshot_download('me/zero'))"
 KILLED_ONES = """
 import os, sys
-import httpx2, huggingface_hub.hf_api, trl_r1.hub.cards.text
-from trl_r1.hub import HubTarget, publish
+import httpx2, huggingface_hub.hf_api, trl_r1.hub.cards.text, trl_r1.scripts.publish
 for line in sys.stdin:
-    folder, revision = line.split()
+    folder, said = line.split()
     child = os.fork()
     if child == 0:
-        publish(folder, HubTarget(repo_id="me/zero", revision=revision))
-        os._exit(0)
+        os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+        os.dup2(1, 2)
+        os._exit(trl_r1.scripts.publish.main([folder, "--repo_id", "me/zero", "--revision", "zero"]))
     print(child, flush=True)
-    print(os.waitpid(child, 0)[1], flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
@@ -55,17 +56,22 @@ def local(folder):
 
 
 class Killer(list):
-    """Takes the place of `hub.requests`, and kills a process when the n-th request arrives."""
+    """Takes the place of `hub.requests`, and sends a process a signal when the n-th request arrives."""
 
-    def __init__(self, n):
+    def __init__(self, n=None, sign=signal.SIGKILL):
         super().__init__()
-        self.n, self.victim, self.known = n, None, threading.Event()
+        self.n, self.sign, self.victim, self.known = n, sign, None, threading.Event()
 
     def append(self, request):
         self.known.wait()
         super().append(request)
         if len(self) == self.n:
-            os.kill(self.victim, signal.SIGKILL)
+            os.kill(self.victim, self.sign)
+
+
+def kind(request):
+    """A request without what differs between those of a kind."""
+    return request.method, re.match(r"(/api)?(/models)?(/me/zero(\.git)?)?/?[a-z_-]*", request.path)[0]
 
 
 def test_bytes_arrive_and_come_back(hub, environment, finished, tmp_path):
@@ -87,33 +93,40 @@ def test_bytes_arrive_and_come_back(hub, environment, finished, tmp_path):
     assert not [request for request in hub.requests if TOKEN.encode() in request.body]
 
 
-def test_killed_at_any_request_the_same_command_completes(environment, hub, finished):
-    """Each round is killed one request later; the round that is not killed ends the test."""
-    revision = "zero"
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["kinds", "all"])
+def test_stopped_at_any_request_the_same_command_completes(environment, hub, finished, tmp_path, every):
+    """By Ctrl-C and by being killed, at the first request of each kind and at the last, or at every one."""
     with subprocess.Popen(
         [sys.executable, "-c", KILLED_ONES], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as driver:
 
         def publish(killer):
             hub.requests = killer
-            driver.stdin.write(f"{finished} {revision}\n")
+            driver.stdin.write(f"{finished} {tmp_path / 'said'}\n")
             driver.stdin.flush()
             killer.victim = int(driver.stdout.readline())
             killer.known.set()
             return int(driver.stdout.readline())
 
-        for kill_at in range(1, 100):
-            hub.repositories.clear()
-            killed = publish(Killer(kill_at)) != 0
-            assert publish(Killer(0)) == 0
-            found = hub.files("me/zero", revision=revision)
+        def check_arrived():
+            assert publish(Killer()) == 0
+            found = hub.files("me/zero", revision="zero")
             assert {path: found[path] for path in found if path != ".gitattributes"} == local(finished)
-            assert len(hub.commits("me/zero", revision=revision)) == 2  # never a second one
+            assert len(hub.commits("me/zero", revision="zero")) == 2  # never a second one
             (finished / "published.json").unlink()
-            if not killed:
-                break
+            hub.repositories.clear()
+
+        check_arrived()
+        first = {kind(request): number for number, request in reversed(list(enumerate(hub.requests, start=1)))}
+        assert len(first) > 12
+        numbers = range(1, len(hub.requests) + 1) if every else sorted({*first.values(), len(hub.requests)})
+        for number in numbers:
+            sign = (signal.SIGINT, signal.SIGKILL)[number % 2]
+            assert publish(Killer(number, sign)) == {signal.SIGINT: 130, signal.SIGKILL: -9}[sign]
+            assert ("the same command goes on" in (tmp_path / "said").read_text()) == (sign == signal.SIGINT)
+            assert not (finished / "published.json").exists()
+            check_arrived()
         driver.stdin.close()
-    assert kill_at > 15
 
 
 @pytest.mark.parametrize("flag", ["--dry_run", "--dry-run"])
@@ -143,6 +156,16 @@ def test_wrong_command_lines_are_named(finished, capsys, monkeypatch):
     (finished.parent / "pipeline.json").write_text("{}")
     assert "--repo_id: not for" in refused(capsys, finished.parent, "--repo_id", "me/x")
     assert "namespace: missing; give --namespace ME" in refused(capsys, finished.parent)
+
+
+@pytest.mark.parametrize(
+    "flag", [["--token", "my-own-token"], ["--token=my-own-token"], ["--hub-token", "my-own-token"]]
+)
+def test_a_token_on_the_command_line_is_refused_and_not_shown(finished, capsys, flag):
+    message = refused(capsys, finished, "--repo_id", "me/x", *flag)
+    assert "can be read by everybody" in message
+    assert "or name a variable with --token_env" in message
+    assert "my-own-token" not in message
 
 
 def target(*arguments):
