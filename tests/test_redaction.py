@@ -95,7 +95,11 @@ def test_secrets_that_hide_are_found_and_left_out(entry):
             {"boxed_token": "\\boxed"},
         ),
         *({"token": True}, {"token": None}, {"api_key_env": "MY_KEY"}, {"key_column": "id"}, {"num_tokens": 12}),
-        *({"base_url": "http://localhost:8000/v1"}, {"dataset_name": "me/rows@main"}, {"text": "the bearer of news"}),
+        *(
+            {"base_url": "http://localhost:8000/v1"},
+            {"dataset_name": "me/rows@main"},
+            {"text": "Bearer instruments and bearers of news"},
+        ),
         {"urls": '{"a":"http://localhost:8000","mail":"me@x.org"}'},
         {"url": "http://localhost:8000/a@b?next=http://x"},
     ],
@@ -120,7 +124,7 @@ def test_text_loses_known_values_and_known_forms(monkeypatch):
     text = (
         f"from-a-recipe from-the-environment {TOKEN} https://me:word@host/x 1 hf_transfer_is_no_token task-" + "a" * 30
     )
-    text += " https://me:p@ss@host/x https://store/o?X-Amz-Signature=0123456789abcdef&part=1 Bearer abcdefgh"
+    text += " https://me:p@ss@host/x https://store/o?X-Amz-Signature=0123456789abcdef&part=1 Bearer abcdefg7"
     expected = f"{REDACTED} {REDACTED} {REDACTED} https://{REDACTED}@host/x 1 hf_transfer_is_no_token task-" + "a" * 30
     expected += f" https://{REDACTED}@host/x https://store/o?{REDACTED}&part=1 Bearer {REDACTED}"
     assert hide_secrets(text) == expected

@@ -42,7 +42,7 @@ _TEXT_TOKEN: Final = re.compile(r".*[<>\[\]{}|\\].*|\W*", re.DOTALL)
 # (up to the last @ before the path) or a signature, as links to the store of large files have one.
 _KNOWN_FORMS: Final = re.compile(
     r"\bhf_[A-Za-z0-9]{24,}\b|\bsk-[A-Za-z0-9_-]{20,}|\bgh[pousr]_[A-Za-z0-9]{30,}\b|\bgithub_pat_[A-Za-z0-9_]{40,}\b"
-    r"|\bAKIA[0-9A-Z]{16}\b|(?<=\bBearer )[A-Za-z0-9._~+/=-]{8,}|(?<=://)[^\s/:@?#\"'`<>]*:[^\s/?#\"'`<>]+(?=@)"
+    r"|\bAKIA[0-9A-Z]{16}\b|(?<=\bBearer )(?=[^\s0-9]*[0-9])[A-Za-z0-9._~+/=-]{8,}|(?<=://)[^\s/:@?#\"'`<>]*:[^\s/?#\"'`<>]+(?=@)"
     r"|(?i:(?<=[?&])(?:(?:x-amz-)?(?:signature|credential|security-token)|sig|token|access_token|api[_-]?key|key)"
     r"=[^\s&#\"'`<>]{8,})"
 )

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trl_r1.errors import PublishError, R1Error
+from trl_r1.redaction import ADVICE, is_secret_name
 from trl_r1.run_records import PIPELINE_RECORD_NAME
 from trl_r1.scripts.common import INTERRUPTED, configure_logging, report_error
 
@@ -33,7 +34,9 @@ PIPELINE_OPTIONS = ("namespace", "prefix", "title")
 def make_parser() -> argparse.ArgumentParser:
     """The command line of `trl-r1 publish`."""
     parser = argparse.ArgumentParser(
-        prog="trl-r1 publish", description="publish a finished stage or a whole pipeline; or show what would be sent"
+        prog="trl-r1 publish",
+        description="publish a finished stage or a whole pipeline; or show what would be sent",
+        allow_abbrev=False,  # `--token X` would be taken for `--token_env X`, and X shown
     )
     parser.add_argument("folder", help="folder of a finished stage, or of a pipeline")
     parser.add_argument("--public", action="store_true", help="make a new repository public (default: private)")
@@ -56,9 +59,11 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point. Returns 0, 2 when it was not published, 130 after Ctrl-C."""
-    options = make_parser().parse_args(list(sys.argv[1:] if argv is None else argv))
+    words = list(sys.argv[1:] if argv is None else argv)
     configure_logging()
     try:
+        _refuse_secrets(words)
+        options = make_parser().parse_args(words)
         if (Path(options.folder) / PIPELINE_RECORD_NAME).is_file():
             return _publish_pipeline(options)
         return _publish_stage(options)
@@ -68,6 +73,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         report_error(R1Error("stopped; the same command goes on from there"))
         return INTERRUPTED
+
+
+def _refuse_secrets(words: Sequence[str]) -> None:
+    """Before argparse, which would quote the token as unexpected."""
+    for word in words:
+        flag = word.partition("=")[0]
+        if flag.startswith("--") and is_secret_name(flag):
+            raise PublishError(
+                f"{flag}: what stands on a command line can be read by everybody on the machine; {ADVICE}, or name a "
+                "variable with --token_env"
+            )
 
 
 def stage_target(options: argparse.Namespace) -> HubTarget:

@@ -220,8 +220,9 @@ def _check_name(name: str) -> None:
 def _check_secret(name: str, text: bytes, token: str | None) -> None:
     if (token and token.encode() in text) or TOKEN_PATTERN.search(text):
         raise PublishError(
-            f"{name}: holds what looks like a token of the Hub, so nothing is sent; take it out of the file, "
-            "and revoke it at https://huggingface.co/settings/tokens if anybody else has the file"
+            f"{name}: holds what looks like a token of the Hub, so nothing is sent; take it out of the file (of rows: "
+            "where they come from, and run the stage again, since its record holds their hash), and revoke it at "
+            "https://huggingface.co/settings/tokens if it is one and anybody else has the file"
         )
 
 
