@@ -267,6 +267,21 @@ def test_it_is_let_pass(situation):
     check(content)
 
 
+def test_a_record_of_before_hashes_were_kept_passes():
+    """Its parents are not there to be compared with."""
+    content = content_of(MEASURED)
+    content["config"], content["parents"] = {}, []
+    content["config_sha256"] = hash_json({})
+    check(content)
+
+
+@pytest.mark.parametrize("kind", ["sft", "reward_model", "rejection_sample", "script"])
+def test_each_kind_passes(kind):
+    content = content_of(TRAINED) | {"kind": kind, "rewards": [], "command": ["trl-r1", kind]}
+    content["parents"][0]["role"] = "teacher" if kind == "rejection_sample" else "base"
+    check(content)
+
+
 def test_what_is_wrong_is_not_all_shown():
     content = content_of(TRAINED)
     content["artefacts"] = [{"path": f"{number}", "size": -1, "sha256": HASH} for number in range(8)]

@@ -58,3 +58,21 @@ def test_damaged_pipeline_record(run, text):
     (run.folder / "pipeline.json").write_text(text)
     with pytest.raises(RecordError, match=r"pipeline\.json: not valid JSON"):
         RunRecords.read(run.folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([], "the record: .*where an object belongs"),
+        ({"stages": None}, "stages: None, where a list belongs"),
+        ({"stages": [1]}, r"stages\[0\]: 1, where an object belongs"),
+        ({"stages": [{"name": 5}]}, r"stages\[0\].name: 5, where a text belongs"),
+        ({"questions": "six"}, "questions: 'six', where a whole number belongs"),
+        ({"license": ["mit"]}, r"license: \['mit'\], where a text belongs"),
+        ({"surprise": 1}, "surprise: no such field"),
+    ],
+)
+def test_a_pipeline_record_that_holds_something_else(run, content, message):
+    (run.folder / "pipeline.json").write_text(json.dumps(content))
+    with pytest.raises(RecordError, match=rf"pipeline\.json: {message}.*delete it and run the pipeline again"):
+        RunRecords.read(run.folder)

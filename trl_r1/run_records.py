@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +15,12 @@ from trl_r1.stage_record import (
     StageRecord,
     check_plausible,
     hash_json,
+    read_json_record,
     read_stage_record,
     weight_files,
     write_json,
 )
+from trl_r1.stage_record.typed_reading import read_typed
 
 
 PIPELINE_RECORD_NAME = "pipeline.json"
@@ -101,6 +102,26 @@ class FinishedStage:
     def is_checkpoint(self) -> bool:
         """Whether it left weights."""
         return any(weight_files(self.folder))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PipelineStage:
+    name: str
+    kind: str = ""
+    folder: str = ""
+    needs: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PipelineRecord:
+    """`pipeline.json`."""
+
+    pipeline: str = ""
+    seed: int | None = None
+    license: str | None = None
+    title: str | None = None
+    questions: int | None = None
+    stages: list[_PipelineStage] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,15 +236,22 @@ def _record_files(folder: Path) -> list[Path]:
 
 
 def read_pipeline_record(folder: Path) -> dict[str, Any]:
-    """`pipeline.json` of a pipeline's folder; empty without one."""
+    """
+    `pipeline.json` of a pipeline's folder; empty without one.
+
+    Raises:
+        [`RecordError`]: when it is damaged.
+    """
     path = folder / PIPELINE_RECORD_NAME
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except ValueError as error:
-        raise RecordError(f"{path}: not valid JSON ({error}); delete it and run the pipeline again") from error
-    return content if isinstance(content, dict) else {}
+    fix = "delete it and run the pipeline again"
+    content: dict[str, Any] = read_json_record(path, fix=fix)
+    try:
+        read_typed(_PipelineRecord, content)
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}; {fix}") from error
+    return content
 
 
 def _rank(stage: str, order: list[Any]) -> int:
@@ -232,23 +260,20 @@ def _rank(stage: str, order: list[Any]) -> int:
 
 def _read_evaluation(entry: Mapping[str, Any], folder: Path, date: str) -> Evaluation:
     """One evaluation record."""
-    try:
-        return Evaluation(
-            checkpoint=entry["checkpoint"],
-            path=entry["path"],
-            weights_sha256=entry["weights_sha256"],
-            suite=entry["suite"],
-            mode=entry["mode"],
-            n=entry["n"],
-            metrics=_read_metrics(entry["metrics"]),
-            group_by=entry.get("group_by"),
-            groups={str(value): _read_metrics(metrics) for value, metrics in (entry.get("groups") or {}).items()},
-            samples=folder / entry["samples"] if entry.get("samples") else None,
-            date=date,
-            content=dict(entry),
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise RecordError(f"{folder}/{RECORD_NAME}: damaged evaluation ({error!r}); evaluate again") from error
+    return Evaluation(
+        checkpoint=entry["checkpoint"],
+        path=entry["path"],
+        weights_sha256=entry["weights_sha256"],
+        suite=entry["suite"],
+        mode=entry["mode"],
+        n=entry["n"],
+        metrics=_read_metrics(entry["metrics"]),
+        group_by=entry.get("group_by"),
+        groups={str(value): _read_metrics(metrics) for value, metrics in (entry.get("groups") or {}).items()},
+        samples=folder / entry["samples"] if entry.get("samples") else None,
+        date=date,
+        content=dict(entry),
+    )
 
 
 def _read_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Measurement]:

@@ -69,7 +69,7 @@ def test_all_problems_at_once(world):
         "g": {"script": "stage.py", "args": {"output_dir": "x", "empty": None}, "output": "../up"},
         "h": {"script": "stage.py", "output": "b", "needs": "a"},
     }
-    found = problems_of(world, stages, jobs=0, sead=3, seed="one")
+    found = problems_of(world, stages, jobs=0, sead=3, seed="one", report={"title": 2024, "questions": "six"})
     expected = [
         "sead: 'sead' is no field; did you mean 'seed'?",
         "stages.a.script: 'gpro' is no verb; did you mean 'grpo'?",
@@ -88,6 +88,8 @@ def test_all_problems_at_once(world):
         "stages.h.output: 'b' shares a folder with 'b'",
         "seed: 'one' is not a whole number",
         "jobs: 0",
+        "report.title: 2024 is not text",
+        "report.questions: 'six' is not a whole number",
     ]
     for line in expected:
         assert any(problem.startswith(line) for problem in found), line

@@ -32,7 +32,7 @@ from trl_r1.user_code import find_file
 SEEDS = 2**32  # NumPy takes no larger one
 PIPELINE_FIELDS = ("output_dir", "seed", "jobs", "env", "license", "stages", "report")
 STAGE_FIELDS = ("script", "config", "needs", "args", "output")
-REPORT_FIELDS = ("title", "questions")
+REPORT_FIELDS = {"title": str, "questions": int}
 RUNNER_ARGUMENTS = ("config", "output_dir")  # what the runner itself puts on a stage's command line
 
 
@@ -67,6 +67,8 @@ def load_pipeline(
         problems.append(f"jobs: {settings['jobs']} is not a number of stages; give at least 1")
     report = _read(content, "report", dict, problems, required=False) or {}
     problems += _unknown_fields("report.", report, REPORT_FIELDS)
+    for name, kind in REPORT_FIELDS.items():
+        _read(report, name, kind, problems, "report.", required=False)
     license = _read(content, "license", str, problems, required=False)
     env = _read(content, "env", dict, problems, required=False) or {}
     if not problems:
