@@ -27,7 +27,7 @@ TOKEN = "hf_" + "aB3" * 11
     [
         *("hub_token", "--hub_token", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "token", "push_to_hub_token", "hubToken"),
         *("WANDB_API_KEY", "MY_KEY", "api_key", "apiKey", "apikey", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
-        *("api_keys", "access_tokens", "Authorization", "proxy_authorization"),
+        *("PGPASSWORD", "api_keys", "access_tokens", "Authorization", "proxy_authorization"),
         *("AWS_SESSION_TOKEN", "password", "DB_PASSWORD", "DB_PASS", "GITHUB_PAT", "client_secret", "R1_TEST_TOKEN"),
     ],
 )
@@ -77,7 +77,7 @@ def test_secrets_are_found_by_name_and_by_form():
         *({"password": 12345678}, {"api_keys": ["x", "y"]}, {"headers": {"Authorization": "Basic eA=="}}),
         *({"dataset_name": "https://me:p@ss@host/rows"}, {"urls": ["redis://:word@host"]}, {"a": ["hf_" + "x" * 34]}),
         *({"url": "https://host/v1?api-version=2&api-key=0123456789"}, {"accept": "Bearer 0123456789"}),
-        {"hub_token": "x\n"},
+        *({"hub_token": "x\n"}, {"HF_TOKEN": "<x>"}),
     ],
 )
 def test_secrets_that_hide_are_found_and_left_out(entry):
@@ -100,6 +100,7 @@ def test_secrets_that_hide_are_found_and_left_out(entry):
             {"dataset_name": "me/rows@main"},
             {"text": "Bearer instruments and bearers of news"},
         ),
+        {"HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"},
         {"urls": '{"a":"http://localhost:8000","mail":"me@x.org"}'},
         {"url": "http://localhost:8000/a@b?next=http://x"},
     ],

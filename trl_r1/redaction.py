@@ -36,8 +36,9 @@ _AFTER_TEXT_TOKEN: Final = frozenset(
     ("ID", "IDS", "TYPE", "LEVEL", "COUNT", "LIMIT", "BUDGET", "LENGTH", "WEIGHT", "WEIGHTS", "MASK", "ENTROPY")
 )
 # A token of a text, such as `<answer>`, `[SEP]` or `|`; no token of a service looks like it.
-_ENDS_IN_TOKEN: Final = re.compile(r"(?i)token$")
+_ENDS_IN_TOKEN: Final = re.compile(r"token$")  # of a field; a variable of the environment is in capitals
 _TEXT_TOKEN: Final = re.compile(r".*[<>\[\]{}|\\].*|\W*", re.DOTALL)
+_SWITCH: Final = frozenset(("0", "1", "true", "false", "yes", "no", "on", "off"))  # HF_HUB_DISABLE_IMPLICIT_TOKEN=1
 # Tokens that tell themselves by their form: Hub, OpenAI-like, GitHub, AWS, a header, and inside an address a password
 # (up to the last @ before the path) or a signature, as links to the store of large files have one.
 _KNOWN_FORMS: Final = re.compile(
@@ -62,7 +63,7 @@ def is_secret_name(name: str) -> bool:
     words = [word.upper() for word in _WORD.findall(name)]
     if not words or words[-1] in _NAMES_A_PLACE:
         return False
-    if not _ALWAYS.isdisjoint(words):
+    if not _ALWAYS.isdisjoint(words) or words[-1].endswith("PASSWORD"):  # PGPASSWORD
         return True
     pairs = list(zip(["", *words], words, [*words[1:], ""], strict=False))
     if name.isupper() and not _IN_CAPITALS.isdisjoint(words):
@@ -90,7 +91,9 @@ def is_secret(name: str, value: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and is_secret_name(name)
     if _KNOWN_FORMS.search(value):
         return True
-    return bool(value) and is_secret_name(name) and not (_ENDS_IN_TOKEN.search(name) and _TEXT_TOKEN.fullmatch(value))
+    if not value or value.lower() in _SWITCH:
+        return False
+    return is_secret_name(name) and not (_ENDS_IN_TOKEN.search(name) and _TEXT_TOKEN.fullmatch(value))
 
 
 def redact_argv(argv: Sequence[str]) -> list[str]:
@@ -149,11 +152,7 @@ def without_secrets(environment: Mapping[str, str], keep: Iterable[str] = ()) ->
             Variables it may have although they hold secrets.
     """
     kept = set(keep)
-    return {
-        name: value
-        for name, value in environment.items()
-        if name in kept or not (is_secret_name(name) or _KNOWN_FORMS.search(value))
-    }
+    return {name: value for name, value in environment.items() if name in kept or not is_secret(name, value)}
 
 
 def remember_secret(value: str | None) -> None:
