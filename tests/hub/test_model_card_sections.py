@@ -366,7 +366,7 @@ def test_the_plain_prompt_comes_with_the_checkpoint(ancestry):
     compile(re.search("```python\n(.*?)```", text, re.DOTALL)[1], "card", "exec")
 
 
-@pytest.mark.parametrize("adapter", [True, False])
+@pytest.mark.parametrize("adapter", ["{}", '{"base_model_name_or_path": "/runs/base"}', None])
 @pytest.mark.parametrize(
     ("kind", "config"),
     [("sft", {}), ("grpo", {"prompt_template": "r1_zero"}), ("script", {}), ("reward_model", {})],
@@ -374,10 +374,26 @@ def test_the_plain_prompt_comes_with_the_checkpoint(ancestry):
 def test_the_example_is_python(ancestry, kind, config, adapter):
     folder = ancestry.stage("x", kind, weights=b"x", config=config)
     if adapter:
-        (folder / "adapter_config.json").write_text("{}")
+        (folder / "adapter_config.json").write_text(adapter)
         put_episode(ancestry, "x")
     text = create_model_card(folder, repo_id='me/"x', verify_weights=False)
     compile(re.search("```python\n(.*?)```", text, re.DOTALL)[1], "card", "exec")
+
+
+def test_an_adapter_on_a_base_in_a_folder_says_where_readers_find_that(ancestry):
+    made = ancestry
+    folder, base = made.stage("tuned", "sft", weights=b"t", parents=[("zero", "base")]), made.folder / "zero"
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(base)}))
+    put_episode(made, "tuned")
+    assert f'base = AutoModelForCausalLM.from_pretrained("{base}")' in create_model_card(folder)
+    published = {"repo_id": "me/all", "revision": "zero", "when": "2026-01-02T10:00:00+00:00"}
+    (base / "published.json").write_text(json.dumps(published))
+    text = create_model_card(folder, repo_id="me/tuned")
+    assert 'base = AutoModelForCausalLM.from_pretrained("me/all", revision="zero")' in text
+    assert 'model = PeftModel.from_pretrained(base, "me/tuned")' in text
+    assert "first, `me/all`, and put the adapter on it." in text
+    assert "AutoPeftModel" not in text
+    assert str(base) not in text.split("## How to use it")[1].split("\n## ")[0]
 
 
 def test_an_adapter_says_so(ancestry):

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from trl_r1.hub.cards.markdown import fenced, inline_code, visible
-from trl_r1.hub.cards.metadata import is_adapter
+from trl_r1.hub.cards.metadata import ADAPTER_CONFIG, is_adapter
 from trl_r1.hub.checkpoints.files import PREFILL_TEMPLATE, PROMPT_TEMPLATE
-from trl_r1.stage_record import StageRecord
+from trl_r1.stage_record import StageRecord, has_stage_record, read_stage_record
 
 
 _R1: Final = """\
@@ -71,6 +71,11 @@ class HubPlace:
         return f"open({_quoted(f'{self.path}/{name}')}).read()"
 
     @property
+    def code(self) -> str:
+        """Its name, as inline code."""
+        return inline_code(self.path)
+
+    @property
     def serve(self) -> str:
         """The command that serves it with vLLM, as a code block."""
         revision = ["--revision", self.revision] if self.revision else []
@@ -106,6 +111,24 @@ def hub_place(folder: Path, record: StageRecord, repo_id: str | None = None) -> 
     return HubPlace(path, None if revision in (None, "main") else str(revision), on_hub=True)
 
 
+def base_in_a_folder(folder: Path) -> HubPlace | None:
+    """Where a reader finds the base that an adapter names by a folder; `None` if it names one of the Hub."""
+    from trl_r1.hub.lineage.file import read_published as published_id
+    from trl_r1.hub.publishing.published import read_published
+
+    try:
+        name = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    except (OSError, ValueError, AttributeError):
+        return None
+    if not name or not (Path(name).is_absolute() or Path(name).exists() or str(name).count("/") > 1):
+        return None
+    repo_id = published_id(Path(name), read_stage_record(name)) if has_stage_record(name) else None
+    if repo_id is None:
+        return HubPlace(str(name))
+    revision = read_published(name).get("revision")
+    return HubPlace(repo_id, None if revision in (None, "main") else str(revision), on_hub=True)
+
+
 def usage_section(folder: Path, record: StageRecord, repo_id: str | None = None) -> dict[str, Any]:
     """What the usage section of a card is filled with."""
     names = {artefact.path for artefact in record.artefacts}
@@ -114,6 +137,7 @@ def usage_section(folder: Path, record: StageRecord, repo_id: str | None = None)
         "kind": usage_kind(record),
         "place": hub_place(folder, record, repo_id),
         "adapter": is_adapter(record),
+        "base": base_in_a_folder(folder) if is_adapter(record) else None,
         "merged": (folder / "merged" / "config.json").is_file(),
         "prefill": PREFILL_TEMPLATE if PREFILL_TEMPLATE in names else "",
         "prompt_file": PROMPT_TEMPLATE if PROMPT_TEMPLATE in names else "",
