@@ -1,6 +1,9 @@
 """What counts as a secret, what does not, and that neither text nor processes keep one."""
 
 import logging
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -144,3 +147,29 @@ def test_log_lines_and_tracebacks_lose_them_too():
     except ValueError as error:
         record.exc_info = (type(error), error, error.__traceback__)
     assert TOKEN not in HidingFormatter("%(message)s").format(record)
+
+
+LEAKY = """
+import logging, threading
+library = logging.getLogger("library")
+from trl_r1.scripts.common import configure_logging
+configure_logging()
+library.addHandler(logging.StreamHandler())
+library.propagate = False
+library.warning("GET %s", "https://me:word@host")
+def work():
+    raise ValueError("in a thread 0123456789")
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+raise ValueError("at the end 0123456789")
+"""
+
+
+def test_a_script_says_no_secret_in_a_library_s_log_a_thread_or_at_its_end():
+    environment = os.environ | {"SOME_API_KEY": "0123456789"}
+    done = subprocess.run([sys.executable, "-c", LEAKY], env=environment, capture_output=True, text=True)
+    assert "word" not in done.stderr
+    assert "0123456789" not in done.stderr
+    for expected in (f"GET https://{REDACTED}@host", f"in a thread {REDACTED}", f"at the end {REDACTED}"):
+        assert expected in done.stderr
