@@ -248,6 +248,7 @@ HONEST = {
     "a list of parameters, which its reward may sort": (
         *(TRAINED, ("config", "reward_funcs", 1), {"length_reward": {"limit": [4, 3]}}),
     ),
+    "rewards that a configuration does not list": (TRAINED, ("config", "reward_funcs"), ...),
     "a command of one's own": (TRAINED, ("command",), ["python", "train.py"]),
     "a mixture with fractions, one source of two names": (
         *(TRAINED, ("config", "datasets"), [{"path": "run"}, {"path": "data"}]),

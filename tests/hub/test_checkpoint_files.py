@@ -16,6 +16,7 @@ from transformers.integrations import deepspeed
 
 from trl_r1.chat_template import load_prompt_template
 from trl_r1.errors import CheckpointError
+from trl_r1.hub.checkpoints import adapters
 from trl_r1.hub.checkpoints.adapters import merge_adapter
 from trl_r1.hub.checkpoints.files import finish_checkpoint
 from trl_r1.hub.checkpoints.prefill import prefill_template, prefills_itself
@@ -212,9 +213,20 @@ def test_shards_are_checked(tmp_path, folder, tokenizer):
     with pytest.raises(CheckpointError, match=r"'model.safetensors'\] are not in .*delete them"):
         finish_checkpoint(sharded, kind="sft")
     (sharded / "model.safetensors").unlink()
+    index = sharded / "model.safetensors.index.json"
+    places = json.loads(index.read_text())["weight_map"]
+    moved = {"model.norm.weight": next(name for name in places.values() if name != places["model.norm.weight"])}
+    edit_json(index, weight_map=places | moved)
+    with pytest.raises(CheckpointError, match=r"1 tensors such as 'model.norm.weight' are not in the file it names"):
+        finish_checkpoint(sharded, kind="sft")
+    edit_json(index, weight_map=places)
     next(sharded.glob("*.safetensors")).unlink()
     with pytest.raises(CheckpointError, match="which are not there"):
         finish_checkpoint(sharded, kind="sft")
+    for text in ("{", "{}", "[]"):
+        index.write_text(text)
+        with pytest.raises(CheckpointError, match=r"index.json: damaged"):
+            finish_checkpoint(sharded, kind="sft")
 
 
 def edit_json(path, **changes):
@@ -307,6 +319,38 @@ def test_an_adapter_takes_over_what_its_base_ends_with(tmp_path, folder):
     before = contents(stage)
     finish_checkpoint(stage, kind="sft")
     assert contents(stage) == before
+
+
+def test_an_adapter_whose_base_is_not_here_ends_as_its_tokenizer_does(tmp_path, folder):
+    stage = save_adapter(tmp_path / "adapter", folder)
+    edit_json(stage / "adapter_config.json", base_model_name_or_path="org/elsewhere")
+    finish_checkpoint(stage, kind="sft")
+    assert end_ids(stage) == 2
+    with pytest.raises(CheckpointError, match=r"'org/elsewhere' \(revision main\) does not load"):
+        merge_adapter(stage)
+
+
+def test_an_adapter_without_its_weights_is_refused(tmp_path, folder):
+    stage = save_adapter(tmp_path / "adapter", folder)
+    (stage / "adapter_model.safetensors").rename(stage / "other.safetensors")
+    with pytest.raises(CheckpointError, match=r"no adapter_model.safetensors beside adapter_config.json"):
+        finish_checkpoint(stage, kind="sft")
+
+
+def test_an_adapter_for_another_task_is_not_merged(tmp_path, folder):
+    stage = save_adapter(tmp_path / "adapter", folder)
+    edit_json(stage / "adapter_config.json", task_type="SEQ_2_SEQ_LM")
+    with pytest.raises(CheckpointError, match="task_type: 'SEQ_2_SEQ_LM' cannot be merged here"):
+        merge_adapter(stage)
+
+
+def test_an_adapter_that_does_not_reach_the_model_is_not_merged(tmp_path, folder, monkeypatch):
+    """It would look merged, and be the base."""
+    stage = save_adapter(tmp_path / "adapter", folder)
+    monkeypatch.setattr(adapters, "load_adapter", lambda base, folder: base)
+    with pytest.raises(CheckpointError, match="are not zero, but the adapter's logits are the base's"):
+        merge_adapter(stage)
+    assert not (stage / "merged").exists()
 
 
 def test_the_revision_of_a_hub_base_is_written_down(tmp_path, folder):

@@ -12,6 +12,7 @@ from fake_run import measured
 
 from trl_r1.errors import RecordError
 from trl_r1.hub import Lineage
+from trl_r1.hub.lineage.checks import CHECKED_NAMES
 from trl_r1.run_records import RunRecords
 from trl_r1.stage_record import describe_artefacts, hash_file, hash_weights
 
@@ -218,3 +219,38 @@ def test_a_merged_adapter_is_its_stage(ancestry):
         Lineage.from_folder(zero)
     shutil.rmtree(zero / "merged")
     assert Lineage.from_folder(zero).root.name == "zero"
+
+
+def test_data_of_the_hub_is_known_by_its_id(ancestry):
+    """By its commit, or, in records of before commits were kept, by a name that is no folder here."""
+    source = {"split": "train", "fingerprint": "f" * 64, "rows_in": 1, "rows_kept": 1}
+    ancestry.edit(
+        "cold",
+        data=[
+            source | {"source": "org/exam", "revision": "c" * 40},
+            source | {"source": "org/a + org/b + run/data/x/y"},
+        ],
+    )
+    lineage = Lineage.from_folder(ancestry.folder / "cold")
+    assert names(lineage) == ["base", "cold"]
+    assert lineage.datasets() == ["org/exam", "org/a", "org/b"]
+
+
+def test_a_model_of_the_hub_in_two_roles_is_one_node(ancestry):
+    folder = ancestry.stage(
+        "judged", "grpo", weights=b"j", parents=[("org/judge", "base"), ("org/judge", "reward_model")]
+    )
+    lineage = Lineage.from_folder(folder)
+    assert names(lineage) == ["org/judge", "judged"]
+    assert [edge.role for edge in lineage.edges] == ["base", "reward_model"]
+
+
+@pytest.mark.parametrize("name", sorted(CHECKED_NAMES))
+def test_a_file_that_decides_what_a_stage_is_may_not_change(ancestry, name):
+    zero = ancestry.folder / "zero"
+    (zero / name).write_text("{}")
+    ancestry.edit("zero", artefacts=[dataclasses.asdict(item) for item in describe_artefacts(zero)])
+    Lineage.from_folder(zero)
+    (zero / name).write_text("[]")
+    with pytest.raises(RecordError, match=rf"artefacts: {re.escape(name)}: sha256"):
+        Lineage.from_folder(zero)
