@@ -226,6 +226,20 @@ def test_an_expectation_is_its_sources(path):
     assert [text for text in wanted if text not in said] == []
 
 
+def test_the_evaluation_samples_as_the_paper_does():
+    """T 0.6, top-p 0.95, 16 answers a question of MATH-500 and 64 of AIME (arXiv 2501.12948v2, D.1)."""
+    suites = load_yaml(PIPELINE.parent / "evaluation.yaml")["suites"]
+    sampling = {suite["name"]: suite["modes"]["sampled"] for suite in suites}
+    paper = {"temperature": 0.6, "top_p": 0.95}
+    assert sampling == {"MATH-500": paper | {"num_samples": 16}, "AIME 2024": paper | {"num_samples": 64}}
+
+
+@pytest.mark.parametrize("path", [path for path in TRAINED if load_yaml(path).get("use_vllm")], ids=name_of)
+def test_vllm_has_room_for_the_prompt(path):
+    values = load_yaml(path)
+    assert values["vllm_max_model_length"] - values["max_completion_length"] >= 2048
+
+
 def test_the_readme_has_the_students_numbers():
     for path in STUDENTS:
         base, rate, aime, math = PAPER[path.stem]
