@@ -1,6 +1,7 @@
 """Publishing against a Hub on this machine: what arrives, what is not sent twice, what is kept, and what stops it."""
 
 import dataclasses
+import errno
 import json
 import logging
 import os
@@ -366,6 +367,17 @@ def test_what_cannot_be_written_down_was_published_all_the_same(online, finished
     assert publish(finished, TARGET).commit
     assert "published.json: not written" in caplog.text
     assert publish(finished, TARGET).sent == []
+
+
+def test_a_full_disk_leaves_nothing_half_written(online, finished, monkeypatch, caplog):
+    def fail(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = sorted(finished.rglob("*"))
+    monkeypatch.setattr(os, "fsync", fail)
+    assert publish(finished, TARGET).commit
+    assert "published.json: not written (No space left on device)" in caplog.text
+    assert sorted(finished.rglob("*")) == before
 
 
 def test_many_small_files_are_compared_by_hash_and_some_by_their_bytes(online, finished, monkeypatch):
