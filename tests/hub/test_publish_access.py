@@ -1,6 +1,7 @@
 """Whether a token may publish is found out before training, and said so that it can be mended."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import HfApi, constants
@@ -174,3 +175,10 @@ def test_the_hub_is_asked_whose_a_token_is_once_in_a_while(online, monkeypatch):
     monkeypatch.setattr(access, "ANSWER_LIFETIME", 0.0)
     check_target(HubTarget(repo_id="me/x"))
     assert len([request for request in online.requests if "whoami" in request.path]) == 2
+
+
+def test_an_address_with_a_password_is_shown_and_written_without_it():
+    from trl_r1.hub.publishing.publish import _url
+
+    api = SimpleNamespace(endpoint="https://me:word@hub.example")
+    assert _url(api, HubTarget(repo_id="me/x")) == "https://[redacted]@hub.example/me/x/tree/main"
