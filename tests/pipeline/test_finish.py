@@ -32,6 +32,12 @@ def test_a_card_that_cannot_be_written_costs_nothing_else(world):
         assert f"report: {report}" in world.text.replace("\n", "")
         assert report.is_file()
         assert [card.is_file() for card in cards] == [False, True]
+    (world.output / "old").mkdir()
+    (world.output / "old" / "stage.json").write_text("{")  # of a stage the pipeline has no more
+    with pytest.raises(RecordError, match=r"old.stage\.json: not valid JSON") as caught:
+        world.run()
+    assert str(caught.value).count("not valid JSON") == 1
+    (world.output / "old" / "stage.json").unlink()
     rows.write_text(good)
     assert world.run() == 0
     assert all(card.is_file() for card in cards)

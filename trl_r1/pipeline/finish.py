@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -111,38 +114,35 @@ def finish_run(pipeline: Pipeline, console: Console) -> None:
     Bring cards and report up to date with the records, print the table, and publish what asks for it.
 
     Raises:
-        [`RecordError`]: when all the rest is done, if a card could not be written.
+        [`RecordError`]: when all the rest is done, if a card, the report or the table could not be made.
     """
     from trl_r1.report import print_summary
 
     report = pipeline.output_dir / "report.html"
     newest = _newest_record(pipeline)
-    problems = []
+    problems: list[str] = []
     if newest > (report.stat().st_mtime if report.is_file() else 0.0):
+        from trl_r1.hub.cards import create_dataset_cards, create_model_cards
         from trl_r1.report import build_report
 
-        problems = _write_cards(pipeline)
-        build_report(pipeline.output_dir)
-        if problems:  # older than the records, so that the next run tries again
+        for create in (create_model_cards, create_dataset_cards, build_report):
+            problems += _problem(create, pipeline.output_dir)
+        if problems and report.is_file():  # older than the records, so that the next run tries again
             os.utime(report, (newest - 1, newest - 1))
-    print_summary(pipeline.output_dir, console=console)
+    problems += _problem(partial(print_summary, console=console), pipeline.output_dir)
     console.print(f"report: {report}", highlight=False, soft_wrap=True)
     publish_stages(pipeline)
     if problems:
-        raise RecordError("\n".join(problems))
+        raise RecordError("\n".join(dict.fromkeys(problems)))
 
 
-def _write_cards(pipeline: Pipeline) -> list[str]:
-    """Write every card that can be written. Returns what is wrong with the others."""
-    from trl_r1.hub.cards import create_dataset_cards, create_model_cards
-
-    problems = []
-    for create in (create_model_cards, create_dataset_cards):
-        try:
-            create(pipeline.output_dir)
-        except RecordError as error:
-            problems.append(str(error))
-    return problems
+def _problem(make: Callable[[Path], object], folder: Path) -> list[str]:
+    """Make something of a pipeline's records. Returns why it could not be made."""
+    try:
+        make(folder)
+    except RecordError as error:
+        return [str(error)]
+    return []
 
 
 def _newest_record(pipeline: Pipeline) -> float:
