@@ -15,6 +15,7 @@ from trl_r1.scripts.training import (
     check_ancestry,
     check_will_save,
     finish_files,
+    save_whole,
     template_hashes,
     train_and_record,
 )
@@ -71,6 +72,20 @@ def test_sharded_weights_that_nobody_gathers_are_refused_before_training(zero, r
             check_will_save(trainer)
     else:
         check_will_save(trainer)
+
+
+@pytest.mark.parametrize("sharded", [True, False])
+def test_shards_are_gathered_to_be_saved(sharded):
+    done = []
+    plugin = SimpleNamespace(set_state_dict_type=done.append)
+    trainer = SimpleNamespace(
+        is_fsdp_enabled=sharded,
+        accelerator=SimpleNamespace(state=SimpleNamespace(fsdp_plugin=plugin)),
+        args=SimpleNamespace(output_dir="out"),
+        save_model=done.append,
+    )
+    save_whole(trainer)
+    assert done == ["FULL_STATE_DICT", "out"][not sharded :]
 
 
 def test_a_checkpoint_that_is_not_whole_says_how_to_go_on(tmp_path):

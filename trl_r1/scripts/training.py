@@ -147,9 +147,7 @@ def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) 
         recorder.parents.insert(0, base)
     _train(trainer)
     check_not_stopped(trainer)
-    if trainer.is_fsdp_enabled:  # of shards, which checkpoints may well be, the Trainer saves no model
-        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
-    trainer.save_model(args.output_dir)
+    save_whole(trainer)
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
         recipe.write_resolved(args.output_dir)  # a merge reads there how the adapter was trained
@@ -162,6 +160,13 @@ def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) 
         create_model_card(args.output_dir, license=recipe.script_args.hub_license, repo_id=recipe.hub_repo_id)
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()
+
+
+def save_whole(trainer: Trainer) -> None:
+    """Save the model in one piece, also under FSDP with checkpoints of shards, where the Trainer saves no model."""
+    if trainer.is_fsdp_enabled:
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
+    trainer.save_model(trainer.args.output_dir)
 
 
 def check_will_save(trainer: Trainer) -> None:
