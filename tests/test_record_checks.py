@@ -249,6 +249,7 @@ HONEST = {
         *(TRAINED, ("config", "reward_funcs", 1), {"length_reward": {"limit": [4, 3]}}),
     ),
     "rewards that a configuration does not list": (TRAINED, ("config", "reward_funcs"), ...),
+    "templates that an evaluation names for each suite": (MEASURED, ("config", "prompt_template"), "r1_zero"),
     "a command of one's own": (TRAINED, ("command",), ["python", "train.py"]),
     "a mixture with fractions, one source of two names": (
         *(TRAINED, ("config", "datasets"), [{"path": "run"}, {"path": "data"}]),
