@@ -11,6 +11,7 @@ from trl_r1.chat_template import check_shows_question, load_prompt_template, loa
 from trl_r1.errors import CheckpointError, R1Error, TemplateError
 from trl_r1.run_records import LOSS_NOTE
 from trl_r1.scripts.common import StageRecorder, is_main_process
+from trl_r1.scripts.earlier_settings import check_earlier_settings, settings_notes
 from trl_r1.stage_record import describe_parent
 from trl_r1.user_code import first_line
 
@@ -84,6 +85,7 @@ def trainer_arguments(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> dic
     from trl_r1.trainer.callbacks import ProgressFileCallback, WholeCheckpointCallback
 
     args, model_args = recipe.training_args, recipe.model_args
+    check_earlier_settings(recipe)
     args.model_init_kwargs = model_init_kwargs(model_args, args)
     return {
         "model": loadable_checkpoint(str(model_args.model_name_or_path)),
@@ -154,7 +156,7 @@ def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) 
         recorder.notes += finish_files(recipe)
         recorder.seeds["seed"] = args.seed
         recorder.use_trainer(trainer)
-        recorder.notes += _notes(trainer)
+        recorder.notes += [*settings_notes(args.output_dir), *_notes(trainer)]
         recorder.write()
         write_lineage(args.output_dir)
         create_model_card(args.output_dir, license=recipe.script_args.hub_license, repo_id=recipe.hub_repo_id)

@@ -1,0 +1,115 @@
+"""Checkpoints of other settings are not gone on from unseen: the record would name settings nobody trained with."""
+
+import json
+import os
+
+import pytest
+import yaml
+from transformers import AutoModelForCausalLM
+
+from trl_r1.cli import main
+from trl_r1.stage_record import read_stage_record
+
+
+ROWS = [
+    {
+        "messages": [
+            {"role": "user", "content": f"what is {number} plus 1 ?"},
+            {"role": "assistant", "content": f"<think> so {number + 1} </think> the answer is {number + 1}"},
+        ]
+    }
+    for number in range(8)
+]
+
+
+@pytest.fixture
+def train(tmp_path, checkpoint, capsys):
+    """Run the same stage with some values changed; returns exit code, folder and what was said."""
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    folder = tmp_path / "stage"
+
+    def run(**values):
+        recipe = {
+            "model_name_or_path": checkpoint,
+            "dataset_name": str(tmp_path / "rows"),
+            "output_dir": str(folder),
+            "chat_template": "r1",
+            "per_device_train_batch_size": 4,
+            "learning_rate": 1e-4,
+            "max_steps": 2,
+            "save_steps": 1,
+            "logging_steps": 1,
+            "use_cpu": True,
+            "bf16": False,
+            "activation_checkpointing": False,
+            "report_to": "none",
+        }
+        file = tmp_path / "recipe.yaml"
+        file.write_text(yaml.safe_dump(recipe | values))
+        code = main(["sft", "--config", str(file)])
+        return code, folder, " ".join(capsys.readouterr().err.split())
+
+    return run
+
+
+def weights(folder):
+    return (folder / "model.safetensors").read_bytes()
+
+
+def test_changed_settings_are_refused_before_the_model_is_loaded(train, monkeypatch):
+    _, folder, _ = train()
+    before = weights(folder)
+
+    def none_is_loaded(*args, **kwargs):
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", none_is_loaded)
+    code, _, said = train(learning_rate=0.05, weight_decay=0.1)
+    assert code == 2
+    assert "learning_rate: 0.05, and the checkpoints were made with 0.0001" in said
+    assert "weight_decay: 0.1, and the checkpoints were made with its default" in said
+    assert "to train anew" in said
+    assert weights(folder) == before
+    assert read_stage_record(folder).config["learning_rate"] == 1e-4
+
+
+def test_what_decides_no_step_may_change(train):
+    train()
+    code, folder, said = train(max_steps=3, logging_steps=2, save_total_limit=2, hub_model_id="me/x")
+    assert code == 0, said
+    record = read_stage_record(folder)
+    assert record.config["max_steps"] == 3
+    assert not any("another setting" in note for note in record.notes)
+
+
+def test_a_named_checkpoint_is_gone_on_from_and_the_record_says_so(train):
+    _, folder, _ = train()
+    code, _, said = train(learning_rate=0.05, max_steps=3, resume_from_checkpoint=str(folder / "checkpoint-1"))
+    assert code == 0, said
+    (note,) = [note for note in read_stage_record(folder).notes if "another setting" in note]
+    assert "learning_rate: 0.05, and the checkpoints were made with 0.0001" in note
+    assert note in (folder / "README.md").read_text().replace("\\_", "_")
+
+
+def test_an_empty_folder_forgets(train):
+    _, folder, _ = train()
+    for step in (1, 2):
+        os.rename(folder / f"checkpoint-{step}", folder.parent / f"gone-{step}")
+    code, _, said = train(learning_rate=0.05)
+    assert code == 0, said
+    assert read_stage_record(folder).config["learning_rate"] == 0.05
+
+
+def test_checkpoints_of_a_version_that_wrote_no_settings_are_gone_on_from(train):
+    _, folder, _ = train()
+    (folder / ".settings.json").unlink()
+    code, _, said = train(learning_rate=0.05, max_steps=3)
+    assert code == 0, said
+
+
+def test_the_runner_decides_for_its_own_stages(train, monkeypatch):
+    train()
+    monkeypatch.setenv("TRL_R1_STAGE_FINGERPRINT", "f" * 64)
+    code, _, said = train(learning_rate=0.05, max_steps=3)
+    assert code == 0, said

@@ -1,0 +1,112 @@
+"""A folder's checkpoints and the recipe it is started with: a record names the settings its weights were made with.
+
+A bare script that finds checkpoints goes on from the last. Had the recipe changed meanwhile, the record and the card
+would name settings that most or all of the training never saw. A pipeline's runner empties the folder of such a stage;
+here it is refused, and what may change is listed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from trl_r1.errors import RecipeError
+from trl_r1.scripts.common import FINGERPRINT_VARIABLE, is_main_process
+from trl_r1.stage_record import write_json
+
+
+if TYPE_CHECKING:
+    from trl_r1.recipe import Recipe
+
+SETTINGS_NAME: Final = ".settings.json"
+# How long, how it is split over the processes, what is saved, shown and sent: none of it changes what a step learns.
+_MAY_CHANGE: Final = frozenset(
+    (
+        *("max_steps", "num_train_epochs", "resume_from_checkpoint", "stop_on_alarm", "stage_name", "env", "run_name"),
+        *("per_device_train_batch_size", "gradient_accumulation_steps", "steps_per_generation", "expected_processes"),
+        *("report_to", "project", "disable_tqdm", "log_level", "dataloader_num_workers", "reward_workers"),
+        *("push_to_hub", "merge_adapter", "ddp_timeout", "dataset_num_proc", "use_cpu"),
+    )
+)
+_MAY_CHANGE_GROUPS: Final = (
+    *("fast", "micro_batch_tokens", "hub_", "save_", "logging_"),
+    *("log_completions", "eval_", "per_device_eval_", "trackio_"),
+)
+
+
+def check_earlier_settings(recipe: Recipe) -> None:
+    """
+    Compare a recipe with the settings that the checkpoints in its folder were made with.
+
+    Args:
+        recipe ([`~trl_r1.recipe.Recipe`]):
+            Of the stage that starts.
+
+    Raises:
+        [`RecipeError`]: with every setting that changed, unless `resume_from_checkpoint` names a checkpoint; then the
+            change is noted, and stands in the record.
+    """
+    from trl_r1.trainer.callbacks import last_whole_checkpoint
+
+    if os.environ.get(FINGERPRINT_VARIABLE):
+        return  # the runner compares more than the settings, and empties the folder
+    folder = Path(recipe.training_args.output_dir)
+    path, settings = folder / SETTINGS_NAME, _comparable(recipe.resolved)
+    goes_on = last_whole_checkpoint(folder) is not None
+    earlier = _read(path) if goes_on else None
+    changed = _changes(earlier["settings"], settings) if earlier else []
+    if changed and not recipe.training_args.resume_from_checkpoint:
+        raise RecipeError(
+            [
+                *changed,
+                f"output_dir: {folder} holds checkpoints of other settings; delete it to train anew, set them back to "
+                "go on, or name a checkpoint in resume_from_checkpoint to go on with these, which the record will say",
+            ]
+        )
+    begins, told = not goes_on, list(earlier["notes"]) if earlier else []
+    if is_main_process() and (begins or changed):
+        notes = [*told, *(f"Went on with another setting: {item}" for item in changed)]
+        write_json(path, {"settings": settings, "notes": notes})
+
+
+def settings_notes(folder: str | Path) -> list[str]:
+    """Which settings were changed between the checkpoints of a folder, for its record."""
+    found = _read(Path(folder) / SETTINGS_NAME)
+    return [str(note) for note in found["notes"]] if found else []
+
+
+def _comparable(resolved: dict[str, Any]) -> dict[str, Any]:
+    """The settings that decide what is learnt, as JSON has them."""
+    kept = {
+        name: value
+        for name, value in resolved.items()
+        if name not in _MAY_CHANGE and not name.startswith(_MAY_CHANGE_GROUPS)
+    }
+    content: dict[str, Any] = json.loads(json.dumps(kept, default=str))
+    return content
+
+
+def _changes(earlier: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """A line a setting that differs."""
+    names = [name for name in {**earlier, **now} if earlier.get(name) != now.get(name)]
+    return [
+        f"{name}: {_shown(now, name)}, and the checkpoints were made with {_shown(earlier, name)}" for name in names
+    ]
+
+
+def _shown(settings: dict[str, Any], name: str) -> str:
+    return repr(settings[name]) if name in settings else "its default"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """What the folder says of its checkpoints' settings; `None` where it says nothing that can be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    sound = (
+        isinstance(found, dict) and isinstance(found.get("settings"), dict) and isinstance(found.get("notes"), list)
+    )
+    return found if sound else None
