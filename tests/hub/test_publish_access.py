@@ -140,7 +140,7 @@ def test_a_hub_that_stumbles_is_asked_again(online, caplog):
         ({"revision": "a b"}, "revision"),
         ({"revision": "a.lock"}, "revision"),
         ({"revision": "/a"}, "revision"),
-        ({"revision": "refs/pr/1"}, "revision: 'refs/pr/1' would be taken for"),
+        ({"revision": "refs/pr/1"}, "revision: 'refs/pr/1' is no name for a branch or tag, or would be taken for"),
         ({"revision": "a" * 40}, "revision"),
         ({"tag": "-v"}, "tag: '-v'"),
         ({"tag": "v^1"}, "tag"),

@@ -33,8 +33,8 @@ def write(tmp_path, checkpoint, monkeypatch):
         ("hub_model_id: lab/with space\n", "hub_model_id: 'lab/with space' is no repository name"),
         ("hub_model_id: lab/ü\n", "hub_model_id: 'lab/ü' is no repository name"),
         (f"hub_model_id: {'x' * 97}\n", "hub_model_id: 'xxx"),
-        ("hub_revision: a b\n", "hub_revision: 'a b' is no name of a branch or tag"),
-        ("hub_tag: v1..2\n", "hub_tag: 'v1..2' is no name of a branch or tag"),
+        ("hub_revision: a b\n", "hub_revision: 'a b' is no name for a branch or tag"),
+        ("hub_tag: v1..2\n", "hub_tag: 'v1..2' is no name for a branch or tag"),
         (
             "hub_license: Apache 2.0\n",
             "hub_license: 'Apache 2.0' is not as the Hub spells licences; did you mean 'apac",

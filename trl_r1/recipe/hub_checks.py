@@ -18,6 +18,10 @@ HUB_FIELDS: Final = (
     *("hub_strategy", "hub_always_push"),
 )
 _NOT_IN_A_REF: Final = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[/-]|[/.]$|(^|/)\.|\.lock(/|$)")
+NO_REF: Final = (
+    "is no name for a branch or tag, or would be taken for a commit; use letters, digits, and - _ . / between, such as "
+    "'r1_zero'"
+)
 _TAKEN_FOR_ANOTHER: Final = re.compile(r"refs/|[0-9a-f]{40}$")
 _LICENSE: Final = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
@@ -37,7 +41,7 @@ def hub_problems(values: Mapping[str, Any], given: Collection[str]) -> Iterator[
             yield from _id_problems(name, values)
     for name in ("hub_revision", "hub_tag"):
         if values.get(name) is not None and not is_git_ref(values[name]):
-            yield f"{name}: {values[name]!r} is no name of a branch or tag; use letters, digits, and - _ . / between"
+            yield f"{name}: {values[name]!r} {NO_REF}"
     license = values.get("hub_license")
     if license is not None and not _LICENSE.fullmatch(license):
         lower = license.lower().replace(" ", "-")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from trl_r1.errors import PublishError
 from trl_r1.hub.publishing.patience import Patience
 from trl_r1.hub.publishing.target import HubTarget
+from trl_r1.recipe.hub_checks import NO_REF, is_git_ref
 from trl_r1.redaction import hide_forms, remember_secret
 
 
@@ -125,9 +125,9 @@ def check_names(target: HubTarget) -> None:
         validate_repo_id(target.repo_id)
     except HFValidationError as error:
         raise PublishError(f"repo_id: {target.repo_id!r} is no name on the Hub ({error})") from error
-    _check_ref("revision", target.revision)
-    if target.tag is not None:
-        _check_ref("tag", target.tag)
+    for name, value in (("revision", target.revision), ("tag", target.tag)):
+        if value is not None and not is_git_ref(value):
+            raise PublishError(f"{name}: {value!r} {NO_REF}")
 
 
 def find_token(target: HubTarget) -> str:
@@ -151,23 +151,6 @@ def find_token(target: HubTarget) -> str:
         raise PublishError(f"token: has letters that no token has; copy it again from {TOKEN_PAGE}")
     remember_secret(token)
     return token
-
-
-def _check_ref(field: str, name: str) -> None:
-    """Git's rules for names of branches and tags (git-check-ref-format), and two of the Hub's."""
-    parts = name.split("/")
-    wrong = (
-        not name
-        or name == "@"
-        or re.search(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{", name)
-        or name.startswith("-")
-        or name.endswith(".")
-        or any(not part or part.startswith(".") or part.endswith(".lock") for part in parts)
-    )
-    if wrong:
-        raise PublishError(f"{field}: {name!r} is no name for a branch or tag of git; use one such as 'r1_zero'")
-    if re.fullmatch(r"[0-9a-f]{40}", name) or name.startswith("refs/"):
-        raise PublishError(f"{field}: {name!r} would be taken for a commit or reference; use one such as 'r1_zero'")
 
 
 def full_name(repo_id: str, who: Mapping[str, Any]) -> str:
