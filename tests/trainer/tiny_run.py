@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,9 @@ import torch
 from datasets import Dataset
 
 
-# By path: `import conftest` finds whichever folder's conftest.py pytest loaded last
-_spec = importlib.util.spec_from_file_location("tiny_run_conftest", Path(__file__).parents[1] / "conftest.py")
-_conftest = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_conftest)
-make_model, make_tokenizer = _conftest.make_model, _conftest.make_tokenizer
+sys.path.insert(0, str(Path(__file__).parents[1]))  # in processes that pytest did not start
+from tiny_models import make_model, make_tokenizer
+
 
 # Times, and TRL's count of tokens, which SFTTrainer starts anew in a resumed process.
 CHANGING = ("step_time", "num_tokens")
