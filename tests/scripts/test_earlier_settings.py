@@ -108,8 +108,42 @@ def test_checkpoints_of_a_version_that_wrote_no_settings_are_gone_on_from(train)
     assert code == 0, said
 
 
-def test_the_runner_decides_for_its_own_stages(train, monkeypatch):
-    train()
-    monkeypatch.setenv("TRL_R1_STAGE_FINGERPRINT", "f" * 64)
-    code, _, said = train(learning_rate=0.05, max_steps=3)
+def test_a_step_may_be_split_otherwise_and_a_folder_moved(train):
+    _, folder, _ = train()
+    moved = folder.with_name("moved")
+    folder.rename(moved)
+    split = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}
+    code, _, said = train(output_dir=str(moved), max_steps=3, **split)
     assert code == 0, said
+    assert read_stage_record(moved).config["max_steps"] == 3
+
+
+def test_a_step_of_another_size_is_refused(train):
+    train()
+    code, _, said = train(gradient_accumulation_steps=2)
+    assert code == 2
+    assert "rows_per_step: 8, and the checkpoints were made with 4" in said
+
+
+def test_a_checkpoint_named_in_another_folder_has_settings_too(train):
+    _, folder, _ = train()
+    other = folder.with_name("other")
+    values = {"output_dir": str(other), "learning_rate": 0.05, "max_steps": 3}
+    code, _, said = train(resume_from_checkpoint=str(folder / "checkpoint-1"), **values)
+    assert code == 0, said
+    (note,) = [note for note in read_stage_record(other).notes if "another setting" in note]
+    assert "learning_rate: 0.05, and the checkpoints were made with 0.0001" in note
+    code, _, said = train(**values | {"learning_rate": 0.06})
+    assert code == 2
+    assert "learning_rate: 0.06, and the checkpoints were made with 0.05" in said
+
+
+def test_the_runner_decides_for_its_own_stages_and_leaves_their_settings(train, monkeypatch):
+    with monkeypatch.context() as runner:
+        runner.setenv("TRL_R1_STAGE_FINGERPRINT", "f" * 64)
+        train()
+        code, _, said = train(max_steps=3)
+        assert code == 0, said
+    code, _, said = train(learning_rate=0.05, max_steps=4)
+    assert code == 2
+    assert "learning_rate: 0.05" in said

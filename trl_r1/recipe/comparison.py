@@ -14,7 +14,7 @@ from trl_r1.recipe.specs import field_specs
 
 
 # Told by the derived sizes instead: they alone can be compared between one process and a thousand.
-_BATCH_FIELDS: Final = (
+BATCH_FIELDS: Final = (
     *("per_device_train_batch_size", "gradient_accumulation_steps", "steps_per_generation", "generation_batch_size"),
 )
 _ROWS_PER_STEP: Final = "rows_per_step"
@@ -66,10 +66,10 @@ def compare_recipe(recipe: Recipe) -> list[ComparedValue]:
     values = defaults | {name: value for name, value in recipe.resolved.items() if name in specs}
     paper = published_values(recipe)
     names = dict.fromkeys([*paper, *(name for name in recipe.resolved if name in specs)])
-    sizes, default_sizes = _sizes(values, recipe.processes), _sizes(defaults, recipe.processes)
+    sizes, default_sizes = step_sizes(values, recipe.processes), step_sizes(defaults, recipe.processes)
     rows = []
     for name in names:
-        if name in (*_BATCH_FIELDS, *_HOUSEKEEPING, *HUB_FIELDS):
+        if name in (*BATCH_FIELDS, *_HOUSEKEEPING, *HUB_FIELDS):
             continue
         value, default = (source.get(name) for source in (values | sizes, defaults | default_sizes))
         if value != default or value != paper.get(name, default):
@@ -97,8 +97,16 @@ def published_values(recipe: Recipe) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in _OURS}
 
 
-def _sizes(values: Mapping[str, Any], processes: int) -> dict[str, Any]:
-    """Rows or prompts an update, and updates a rollout."""
+def step_sizes(values: Mapping[str, Any], processes: int) -> dict[str, Any]:
+    """
+    The size of a step over all processes, however it is split: rows or prompts an update, and updates a rollout.
+
+    Args:
+        values (`Mapping[str, Any]`):
+            Every field of the training arguments, the unset ones with their default.
+        processes (`int`):
+            World size.
+    """
     accumulation = values["gradient_accumulation_steps"]
     rows = values["per_device_train_batch_size"] * processes * accumulation
     if "num_generations" not in values:

@@ -19,8 +19,8 @@ HUB_FIELDS: Final = (
 )
 _NOT_IN_A_REF: Final = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[/-]|[/.]$|(^|/)\.|\.lock(/|$)")
 NO_REF: Final = (
-    "is no name for a branch or tag, or would be taken for a commit; use letters, digits, and - _ . / between, such as "
-    "'r1_zero'"
+    "is no name for a branch or tag, or would be taken for a commit; use letters, digits, and - _ . / between, "
+    "such as 'r1_zero'"
 )
 _TAKEN_FOR_ANOTHER: Final = re.compile(r"refs/|[0-9a-f]{40}$")
 _LICENSE: Final = re.compile(r"[a-z0-9][a-z0-9.+-]*")

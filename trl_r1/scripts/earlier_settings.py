@@ -2,7 +2,7 @@
 
 A bare script that finds checkpoints goes on from the last. Had the recipe changed meanwhile, the record and the card
 would name settings that most or all of the training never saw. A pipeline's runner empties the folder of such a stage;
-here it is refused, and what may change is listed.
+a bare script refuses it, and what may change is listed here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from trl_r1.errors import RecipeError
+from trl_r1.recipe.comparison import BATCH_FIELDS, step_sizes
 from trl_r1.scripts.common import FINGERPRINT_VARIABLE, is_main_process
 from trl_r1.stage_record import write_json
 
@@ -21,18 +22,21 @@ if TYPE_CHECKING:
     from trl_r1.recipe import Recipe
 
 SETTINGS_NAME: Final = ".settings.json"
-# How long, how it is split over the processes, what is saved, shown and sent: none of it changes what a step learns.
+# How long, where, on what hardware, what is saved, shown and sent: none of it changes what a step learns. A step may
+# be split otherwise (the first line); its size over all processes is compared instead.
 _MAY_CHANGE: Final = frozenset(
     (
+        *(*BATCH_FIELDS, "expected_processes"),
         *("max_steps", "num_train_epochs", "resume_from_checkpoint", "stop_on_alarm", "stage_name", "env", "run_name"),
-        *("per_device_train_batch_size", "gradient_accumulation_steps", "steps_per_generation", "expected_processes"),
-        *("report_to", "project", "disable_tqdm", "log_level", "dataloader_num_workers", "reward_workers"),
-        *("push_to_hub", "merge_adapter", "ddp_timeout", "dataset_num_proc", "use_cpu"),
+        *("output_dir", "report_to", "project", "disable_tqdm", "reward_workers", "push_to_hub", "merge_adapter"),
+        *("dataset_num_proc", "use_cpu", "deepspeed", "activation_checkpointing", "torch_empty_cache_steps"),
+        *("dataloader_num_workers", "dataloader_pin_memory", "dataloader_prefetch_factor"),
+        *("vllm_gpu_memory_utilization", "vllm_tensor_parallel_size", "vllm_group_port", "vllm_enable_sleep_mode"),
     )
 )
 _MAY_CHANGE_GROUPS: Final = (
-    *("fast", "micro_batch_tokens", "hub_", "save_", "logging_"),
-    *("log_completions", "eval_", "per_device_eval_", "trackio_"),
+    *("fast", "micro_batch_tokens", "ddp_", "fsdp", "gradient_checkpointing", "vllm_server_"),
+    *("hub_", "save_", "log_", "logging_", "eval_", "per_device_eval_", "trackio_"),
 )
 
 
@@ -50,14 +54,14 @@ def check_earlier_settings(recipe: Recipe) -> None:
     """
     from trl_r1.trainer.callbacks import last_whole_checkpoint
 
-    if os.environ.get(FINGERPRINT_VARIABLE):
-        return  # the runner compares more than the settings, and empties the folder
-    folder = Path(recipe.training_args.output_dir)
-    path, settings = folder / SETTINGS_NAME, _comparable(recipe.resolved)
-    goes_on = last_whole_checkpoint(folder) is not None
-    earlier = _read(path) if goes_on else None
+    folder, named = Path(recipe.training_args.output_dir), recipe.training_args.resume_from_checkpoint
+    settings = _comparable(recipe)
+    goes_on = bool(named) or last_whole_checkpoint(folder) is not None
+    # The runner compares more than the settings, and has emptied the folder of a stage that changed.
+    compares = goes_on and not os.environ.get(FINGERPRINT_VARIABLE)
+    earlier = _read((Path(named).parent if named else folder) / SETTINGS_NAME) if compares else None
     changed = _changes(earlier["settings"], settings) if earlier else []
-    if changed and not recipe.training_args.resume_from_checkpoint:
+    if changed and not named:
         raise RecipeError(
             [
                 *changed,
@@ -65,10 +69,10 @@ def check_earlier_settings(recipe: Recipe) -> None:
                 "go on, or name a checkpoint in resume_from_checkpoint to go on with these, which the record will say",
             ]
         )
-    begins, told = not goes_on, list(earlier["notes"]) if earlier else []
-    if is_main_process() and (begins or changed):
+    if is_main_process() and (earlier or not goes_on):
+        told = earlier["notes"] if earlier else []
         notes = [*told, *(f"Went on with another setting: {item}" for item in changed)]
-        write_json(path, {"settings": settings, "notes": notes})
+        write_json(folder / SETTINGS_NAME, {"settings": settings, "notes": notes})
 
 
 def settings_notes(folder: str | Path) -> list[str]:
@@ -77,14 +81,15 @@ def settings_notes(folder: str | Path) -> list[str]:
     return [str(note) for note in found["notes"]] if found else []
 
 
-def _comparable(resolved: dict[str, Any]) -> dict[str, Any]:
+def _comparable(recipe: Recipe) -> dict[str, Any]:
     """The settings that decide what is learnt, as JSON has them."""
     kept = {
         name: value
-        for name, value in resolved.items()
+        for name, value in recipe.resolved.items()
         if name not in _MAY_CHANGE and not name.startswith(_MAY_CHANGE_GROUPS)
     }
-    content: dict[str, Any] = json.loads(json.dumps(kept, default=str))
+    sizes = step_sizes(vars(recipe.training_args), recipe.processes)
+    content: dict[str, Any] = json.loads(json.dumps(kept | sizes, default=str))
     return content
 
 
