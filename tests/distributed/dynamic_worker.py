@@ -22,7 +22,7 @@ from tiny_run import make_grpo, make_tokenizer, policy_on_disk, stable_logs
 
 from trl_r1.configs import R1GRPOConfig
 from trl_r1.trainer import R1GRPOTrainer
-from trl_r1.trainer.callbacks import train_or_resume
+from trl_r1.trainer.callbacks import EpisodeCallback, train_or_resume
 from trl_r1.trainer.rollout import RolloutCallback
 
 
@@ -71,6 +71,7 @@ def run(folder: Path, **options: Any) -> tuple[Any, Rounds]:
     )
     rounds = Rounds()
     trainer.add_callback(rounds)
+    trainer.add_callback(EpisodeCallback())
     return trainer, rounds
 
 

@@ -1,5 +1,6 @@
 """Dynamic sampling in two processes with unequal needs: same rounds, own prompts, one count of everything."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,14 @@ def test_every_group_of_the_needy_process_has_signal(folder):
     for account in accounts(folder, "whole"):
         assert account["logs"][-1]["dynamic_sampling/groups_without_signal"] == 0
         assert (account["advantages"] != 0).sum() == G * GROUPS
+
+
+def test_the_episode_is_a_group_that_was_trained_on(folder):
+    episode = json.loads((folder / "whole" / "episode.json").read_text(encoding="utf-8"))
+    rounds = [one["prompts"] for one in accounts(folder, "whole")[0]["rounds"] if one["step"] == episode["step"]]
+    assert len(rounds) > 1  # later ones are for the other process, this one throws its groups of them away
+    assert episode["prompt"] == rounds[0][0]
+    assert episode == json.loads((folder / "stopped" / "episode.json").read_text(encoding="utf-8"))
 
 
 def test_counts_are_those_of_both_processes(folder):

@@ -1,5 +1,7 @@
 """Two CPU processes against one: same rewards, same losses, same weights, and the same weights after a resume."""
 
+import json
+import statistics
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,24 @@ def test_grpo_keeps_the_same_books_as_one_process(folder, tmp_path):
     weights = expected.model.state_dict()
     for key, tensor in account["weights"].items():
         torch.testing.assert_close(tensor, weights[key], **ROUNDING)
+    check_episode(read_episode(folder / "grpo"), read_episode(tmp_path / "grpo"))
+
+
+def read_episode(run):
+    return json.loads((run / "episode.json").read_text(encoding="utf-8"))
+
+
+def check_episode(part, whole):
+    """The main process's part of a group that spans both, with advantages of the whole group."""
+    assert (part["step"], part["prompt"]) == (whole["step"], whole["prompt"])
+    assert part["totals"] == pytest.approx(whole["totals"][: len(part["totals"])])
+    judged = [total for total in whole["totals"] if total is not None]
+    assert len(judged) == len(whole["totals"]) - 1
+    for name, pick in (("best", max), ("worst", min)):
+        shown = part["completions"][name]
+        assert shown["total"] == pick(part["totals"])
+        scale = statistics.stdev(judged) + 1e-4
+        assert shown["advantage"] == pytest.approx((shown["total"] - statistics.mean(judged)) / scale, rel=1e-4)
 
 
 def test_logged_rewards_are_the_means_over_both_processes(folder):
@@ -73,3 +93,4 @@ def test_a_resume_inside_a_rollout_is_exact(folder):
     assert (folder / "stopped" / "checkpoint-3" / "whole.json").is_file()
     assert whole["logs"] == resumed["logs"]
     assert all(torch.equal(tensor, resumed["weights"][key]) for key, tensor in whole["weights"].items())
+    assert read_episode(folder / "whole") == read_episode(folder / "stopped")

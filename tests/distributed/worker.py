@@ -20,7 +20,7 @@ from tiny_run import length_reward, make_grpo, make_tokenizer, policy_on_disk, s
 
 from trl_r1.configs import R1GRPOConfig
 from trl_r1.trainer import R1GRPOTrainer
-from trl_r1.trainer.callbacks import train_or_resume
+from trl_r1.trainer.callbacks import EpisodeCallback, train_or_resume
 
 
 ROWS = 8  # of a step, over all processes
@@ -67,7 +67,11 @@ def fixed_grpo(folder: Path, rank: int, processes: int, **options: Any) -> Any:
         per_device_train_batch_size=rows,
         num_generations=ROWS,
         skip_unscorable=True,
-        run={"reward_funcs": [judge, length_reward], "rollout_func": fixed_rollout},
+        run={
+            "reward_funcs": [judge, length_reward],
+            "rollout_func": fixed_rollout,
+            "callbacks": [EpisodeCallback()],
+        },
         **COMMON,
         **options,
     )
@@ -87,6 +91,7 @@ def sampled_grpo(folder: Path, processes: int, **options: Any) -> Any:
         save_strategy="steps",
         save_steps=3,
         lr_scheduler_type="constant",
+        run={"callbacks": [EpisodeCallback()]},
         **{**COMMON, **options},
     )
     train_or_resume(trainer)

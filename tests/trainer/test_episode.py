@@ -60,6 +60,22 @@ def test_what_was_not_judged_is_no_number():
     assert unjudged["completions"]["best"]["total"] is None
 
 
+def test_of_the_rollouts_of_one_step_the_first_that_tells_something_counts():
+    callback = EpisodeCallback()
+    callback._arguments = R1GRPOConfig("unused", bf16=False, use_cpu=True)
+    for step, rewards, kept in (
+        (0, [3.0, 3.0], 3.0),
+        (0, [4.0, 4.0], 3.0),
+        (0, [0.0, 1.0], 1.0),
+        (0, [0.0, 2.0], 1.0),
+        (0, [4.0, 4.0], 1.0),
+        (1, [5.0, 5.0], 5.0),
+    ):
+        rollout = make_rollout([[reward] for reward in rewards], weights=(1.0,))
+        callback.on_rollout(dataclasses.replace(rollout, step=step), lambda name, value: None)
+        assert max(callback.episode["totals"]) == kept
+
+
 def test_other_processes_keep_nothing():
     callback = EpisodeCallback()
     rollout = make_rollout([[1.0], [0.0], [1.0], [0.0]], weights=(1.0,))

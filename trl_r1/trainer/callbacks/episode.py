@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,9 @@ class EpisodeCallback(RolloutCallback):
     """
     Keeps one group of the latest rollout in `episode.json` in `output_dir`: the first whose total rewards differ, else
     the first.
+
+    Of several rollouts for one step, as the rounds of dynamic sampling are, it is the earliest with such a group, else
+    the first: groups of later ones are trained on only where earlier ones teach nothing.
 
     The file holds the prompt as the policy read it, the reference answer, and the best and the worst completion with
     the value and weight of each reward, their weighted sum and the advantage. It is written by the main process, from
@@ -55,8 +58,11 @@ class EpisodeCallback(RolloutCallback):
 
     def on_rollout(self, rollout: Rollout, log_metric: Callable[[str, float], None]) -> None:
         """Take one group out of the rollout."""
-        if rollout.offset == 0:  # the main process
-            self.episode = self._describe(rollout, _telling_group(rollout))
+        if rollout.offset:  # not the main process
+            return
+        found, kept = self._describe(rollout, _telling_group(rollout)), self.episode
+        if kept is None or kept["step"] != found["step"] or _tells(found) > _tells(kept):
+            self.episode = found
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Write the file beside the checkpoint."""
@@ -142,6 +148,11 @@ def _telling_group(rollout: Rollout) -> list[int]:
     groups = [list(range(start, min(start + size, rows))) for start in range(0, rows, size)]
     telling = (group for group in groups if len({totals[row] for row in group if not math.isnan(totals[row])}) > 1)
     return next(telling, groups[0])
+
+
+def _tells(episode: Mapping[str, Any]) -> bool:
+    """Whether the rewards of its group differ."""
+    return "worst" in episode["completions"]
 
 
 def _describe_row(rollout: Rollout, row: int, total: float, advantage: float) -> dict[str, Any]:
