@@ -43,7 +43,8 @@ PANELS: Final = (
     Panel("Cut off at the limit", "share of completions", {"cut off": "completions/clipped_ratio"}),
     Panel("KL to the reference", "nats a token", {"KL": "kl"}),
     Panel("Entropy", "nats a token", {"all": "entropy", "rows with signal": "entropy_of_rows_with_signal"}),
-    Panel("Accuracy", "share", {"of tokens": "mean_token_accuracy", "of pairs": "accuracy"}),
+    Panel("Next tokens predicted", "share of tokens", {"predicted": "mean_token_accuracy"}),
+    Panel("Pairs in the right order", "share of pairs", {"right": "accuracy"}),
     Panel("Margin", "chosen less rejected", {"margin": "margin"}),
 )
 _REWARDS: Final = "Reward by function"
