@@ -20,8 +20,9 @@ from trl_r1.stage_record import hash_json, read_stage_record, write_stage_record
 TOKEN = "hf_" + "Secret" * 6
 DOWNLOAD = "import sys; from huggingface_hub import snapshot_download; sys.stdout.write(snapshot_download('me/zero'))"
 KILLED_ONES = """
-import os, sys
+import os, signal, sys
 import httpx2, huggingface_hub.hf_api, trl_r1.hub.cards.text, trl_r1.scripts.publish
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores Ctrl-C
 for line in sys.stdin:
     folder, said = line.split()
     child = os.fork()
