@@ -42,7 +42,7 @@ def test_each_kind_of_history_has_its_panels():
         "KL to the reference",
         "Entropy",
     ]
-    assert titles(SFT) == ["Loss", "Accuracy"]
+    assert titles(SFT) == ["Loss", "Next tokens predicted"]
     assert "Cut off at the limit" in titles([{**row, "completions/clipped_ratio": 0.1} for row in GRPO])
 
 
