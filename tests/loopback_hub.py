@@ -51,6 +51,7 @@ class LoopbackHub:
         self.multipart_threshold, self.part_size, self.page_size = multipart_threshold, part_size, page_size
         self.accounts = Accounts()
         self.repositories = {}  # (type, id) -> Repository
+        self.renamed = {}  # old id -> new id
         self.collections = {}  # slug -> Collection
         self.uploads = {}  # key of a signed link -> Upload
         self.requests = []
@@ -112,6 +113,12 @@ class LoopbackHub:
         repository = self.repositories[repo_type, repo_id] = Repository(repo_id, repo_type, **settings)
         seed_files(repository, None)
         return repository
+
+    def rename(self, old, new, repo_type="model"):
+        """Give a repository another name; requests under the old one are sent on."""
+        with self.lock:
+            repository = self.repositories[repo_type, new] = self.repositories.pop((repo_type, old))
+            repository.repo_id, self.renamed[old] = new, new
 
     def repository(self, repo_id, repo_type="model"):
         return self.repositories[repo_type, repo_id]
@@ -188,6 +195,9 @@ class LoopbackHub:
         with self.lock:
             try:
                 request.token = self.accounts.authenticate(request.headers)
+                for old, new in self.renamed.items():
+                    if re.search(rf"/{re.escape(old)}(?=[/.?]|$)", request.path):
+                        return Response(status=307, headers={"Location": request.path.replace(old, new, 1)})
                 for method, pattern, answer in routes:
                     found = pattern.fullmatch(path)
                     if found and method == request.method.replace("HEAD", "GET"):

@@ -270,6 +270,19 @@ def test_a_private_stage_into_a_public_repository_is_warned_of(online, finished,
     assert "exists and is public" in caplog.text
 
 
+def test_a_renamed_repository_is_written_down_under_its_new_name(online, finished, caplog):
+    publish(finished, TARGET)
+    online.rename("me/zero", "lab/one")
+    (finished / "config.json").write_text('{"new": true}')
+    assert publish(finished, TARGET, dry_run=True).target.repo_id == "lab/one"
+    result = publish(finished, TARGET)
+    assert result.target.repo_id == "lab/one"
+    assert result.sent == ["config.json"]
+    assert remote(online, "lab/one") == local(finished)
+    assert json.loads((finished / "published.json").read_text())["repo_id"] == "lab/one"
+    assert "me/zero is named lab/one there" in caplog.text
+
+
 def test_public_when_asked(online, finished):
     publish(finished, HubTarget(repo_id="me/zero", private=False))
     assert not online.repository("me/zero").private

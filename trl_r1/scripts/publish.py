@@ -43,7 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
     _flag(parser, "replace_readme", help="replace a README there that is not a card of ours, unedited")
     _flag(parser, "dry_run", help="send nothing; show files, sizes and where they would go")
     _flag(parser, "token_env", metavar="NAME", help="variable that holds the token (default: HF_TOKEN, or the login)")
-    _flag(parser, "patience", type=float, help="seconds of waiting and failed tries before giving up (default: 600)")
+    _flag(parser, "patience", type=float, metavar="SECONDS", help="of waiting and failed tries (default: 600)")
     stage = parser.add_argument_group("of a stage")
     _flag(stage, "repo_id", help="where to, for example me/my-r1 (default: as in the stage's recipe, or as last time)")
     _flag(stage, "repo_type", choices=("model", "dataset"), help="default: what the stage made")

@@ -45,7 +45,7 @@ def check_target(target: HubTarget, *, patience: float = CHECK_PATIENCE, new: bo
             Whether what will be published is still to be made, so that its tag must not exist yet.
 
     Returns:
-        [`HubTarget`]: with its full `repo_id`, and with the token that was found.
+        [`HubTarget`]: with its full `repo_id`, the new one if it was renamed, and with the token that was found.
 
     Raises:
         [`PublishError`]: when a name is not valid, the Hub cannot be reached, or the token may not write there.
@@ -63,7 +63,10 @@ def ask_for(target: HubTarget, trying: Patience, *, new: bool = False, make: boo
     who = whose_token(api, token, trying)
     target = dataclasses.replace(target, repo_id=full_name(target.repo_id, who), token=token)
     certain = _may_write(target, who)
-    if (found := _find(api, target, trying)) is not None:
+    if (found := find_repository(api, target, trying)) is not None:
+        if found.id != target.repo_id:
+            logger.warning("%s is named %s there", target.repo_id, found.id)
+            target = dataclasses.replace(target, repo_id=found.id)  # for cards and records; the old name may end
         if target.private and found.private is False:
             logger.warning("%s exists and is public, so what is sent there is too", target.repo_id)
         trying.attempt(
@@ -222,7 +225,7 @@ def _wrong_namespace(target: HubTarget, namespace: str, user: str, organisations
     )
 
 
-def _find(api: HfApi, target: HubTarget, trying: Patience) -> Any:
+def find_repository(api: HfApi, target: HubTarget, trying: Patience) -> Any:
     """What the Hub says of the repository; `None` when there is none that the token may see."""
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 

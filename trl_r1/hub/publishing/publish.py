@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from trl_r1.errors import PublishError, R1Error
-from trl_r1.hub.publishing.access import ask_for, check_names, find_token, full_name, taken, whose_token
+from trl_r1.hub.publishing.access import (
+    ask_for,
+    check_names,
+    find_repository,
+    find_token,
+    full_name,
+    taken,
+    whose_token,
+)
 from trl_r1.hub.publishing.files import (
     CARD_NAME,
     hash_files,
@@ -251,11 +259,10 @@ def _preview(
     try:
         who = whose_token(api, token, trying)
         target = dataclasses.replace(target, repo_id=full_name(target.repo_id, who), token=token)
+        found = find_repository(api, target, trying)
+        target = dataclasses.replace(target, repo_id=found.id) if found else target
         everything = dataclasses.replace(everything, target=target, url=_url(api, target))
         transfer = _transfer(api, folder, target, files, replace_readme, trying)
-        found = trying.attempt(
-            f"looking for {target.repo_id!r}", lambda: api.repo_exists(target.repo_id, repo_type=target.repo_type)
-        )
         if not found or (remote := transfer.look()) is None:
             return everything
         changes = transfer.compare(remote)
