@@ -224,6 +224,24 @@ def test_dry_run_asks_and_writes_nothing(run):
     assert {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()} == before
 
 
+def test_a_dry_run_names_the_stages_of_all_that_is_wrong(run):
+    (run.folder / "data" / "train.jsonl").write_text("{}\n")
+    (run.folder / "base" / "notes.txt").write_text("hf_" + "a" * 34)
+    with pytest.raises(PublishError) as caught:
+        publish_pipeline(run.folder, namespace="me", dry_run=True)
+    assert "data: train.jsonl: not the bytes" in str(caught.value)
+    assert "base: notes.txt: holds what looks like a token" in str(caught.value)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_stages_that_have_not_finished_are_named(online, run, dry_run):
+    (run.folder / "cold" / "stage.json").unlink()
+    result = publish_pipeline(run.folder, namespace="me", dry_run=dry_run)
+    assert "not finished, so left out: cold\n" in str(result)
+    assert "cold" not in [item.name for item in result.items]
+    assert not result.failures
+
+
 def test_recipes_say_where_their_stages_go(online, run):
     for name, branch in (("tuned", "tuned"), ("longer", "longer")):
         config = {"hub_model_id": "lab/my-r1", "hub_revision": branch, "hub_license": "mit"}

@@ -79,8 +79,12 @@ def publish_pipeline(
     title = shorten(title or str(records.content.get("title") or folder.resolve().name), LONGEST_TITLE)
     command = _command(folder, namespace, prefix, title, private, replace_readme)
     run = _Run(records=records, items=items, title=title, replace_readme=replace_readme)
+    listed = [str(stage["name"]) for stage in records.content.get("stages", [])]
+    result = CollectionResult(
+        title=title, command=command, unfinished=[name for name in listed if name not in records.stages]
+    )
     if dry_run:
-        return CollectionResult(title=title, items=[run.preview(item) for item in items], command=command)
+        return dataclasses.replace(result, items=run.preview())
     token = find_token(items[0].target)
     namespace = run.check(token, namespace)
     results: dict[str, CollectionItemResult] = {}
@@ -95,9 +99,7 @@ def publish_pipeline(
     url, problem = bring_up_to_date(
         there, namespace=namespace, title=title, private=private, token=token, patience=patience
     )
-    return CollectionResult(
-        title=title, url=url, items=[results[item.name] for item in items], command=command, problem=problem
-    )
+    return dataclasses.replace(result, url=url, items=[results[item.name] for item in items], problem=problem)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,13 +135,24 @@ class _Run:
             raise PublishError("\n".join([*problems, "nothing was sent"]))
         return namespace
 
-    def preview(self, item: PlannedItem) -> CollectionItemResult:
-        """What would be sent of an item at most, without asking the Hub."""
-        files = self._files(item, None)
-        size = sum(file.size for file in files)
-        return CollectionItemResult(
-            name=item.name, target=item.target, state=TO_SEND, files=len(files), size=size, sent=size
-        )
+    def preview(self) -> list[CollectionItemResult]:
+        """What would be sent at most, without asking the Hub; raises for all that is wrong, too."""
+        results, problems = [], []
+        for item in self.items:
+            try:
+                sizes = [file.size for file in self._files(item, None)]
+            except (R1Error, OSError) as error:
+                problems.append(f"{item.name}: {_reason(error)}")
+                continue
+            size = sum(sizes)
+            results.append(
+                CollectionItemResult(
+                    name=item.name, target=item.target, state=TO_SEND, files=len(sizes), size=size, sent=size
+                )
+            )
+        if problems:
+            raise PublishError("\n".join(problems))
+        return results
 
     def send(self, item: PlannedItem, patience: float) -> CollectionItemResult:
         """Publish one item; a failure is a result too."""

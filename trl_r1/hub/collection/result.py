@@ -57,6 +57,8 @@ class CollectionResult:
             Of the collection; empty for a dry run, or when it could not be made.
         items (`list[CollectionItemResult]`):
             In the pipeline's order, the report last.
+        unfinished (`list[str]`):
+            Stages of the pipeline that have not finished, so that nothing of them was published.
         command (`str`):
             The same again, which goes on where this stopped.
         problem (`str`):
@@ -66,6 +68,7 @@ class CollectionResult:
     title: str
     url: str = ""
     items: list[CollectionItemResult] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
     command: str = ""
     problem: str = ""
 
@@ -107,6 +110,8 @@ def _table(items: Sequence[CollectionItemResult]) -> Any:
 def _summary_lines(result: CollectionResult) -> Iterator[str]:
     size = sum(item.sent for item in result.items)
     failures = result.failures
+    if result.unfinished:
+        yield f"not finished, so left out: {', '.join(result.unfinished)}"
     if any(item.state == TO_SEND for item in result.items):
         yield f"dry run: {len(result.items)} repositories, {show_size(size)} at most; nothing was sent"
         yield f"collection {result.title!r}; to publish: {result.command}"
