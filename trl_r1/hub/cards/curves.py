@@ -11,6 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from trl_r1.hub.cards.text import write_whole
+
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,9 +101,7 @@ def write_curves(folder: Path, picture: bytes | None) -> None:
     if picture is None:
         path.unlink(missing_ok=True)
         return
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(picture)
-    partial.replace(path)
+    write_whole(path, picture)
 
 
 def _panels(history: Sequence[Mapping[str, Any]]) -> Iterator[Panel]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +15,7 @@ from trl_r1.hub.cards.dataset_counts import SamplingCounts, filter_lines, read_c
 from trl_r1.hub.cards.dataset_files import DataFile, find_data_files, hub_configs, read_rows
 from trl_r1.hub.cards.dataset_rows import RowSummary, example_block
 from trl_r1.hub.cards.facts import commands, configuration, reproduction
-from trl_r1.hub.cards.text import seal
+from trl_r1.hub.cards.text import render, seal, write_whole
 from trl_r1.hub.cards.together import CARD_NAME, write_cards
 from trl_r1.hub.cards.usage import cite
 from trl_r1.hub.lineage import Lineage
@@ -95,30 +94,23 @@ def create_dataset_card(
         [`RecordError`]: when a record is missing, damaged or contradicted, when the rows are not those it has the
             hashes of, or when the counts do not add up.
     """
-    import jinja2
-
     data = _read(Path(folder), verify_weights, repo_id)
-    source = (files("trl_r1") / "templates" / "dataset_card.md").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
-    )
     license = license or data.record.config.get("hub_license")
-    text = environment.from_string(source).render(
-        card_data=_metadata(data, license).to_yaml().strip(),
+    sections = {
+        "card_data": _metadata(data, license).to_yaml().strip(),
         **_introduction(data),
         **_origin(data),
         **_contents(data),
-        limits=list(dataset_tables.limit_lines(data.record, data.counts, license)),
-        commands=commands(data.record, pipeline or {}),
-        reproduction=list(reproduction(data.folder, data.record)),
-        config=configuration(data.record),
-        notes=[card_tables.cell(note) for note in data.record.notes],
-        citation=cite(data.record) if data.counts else "",
-    )
+        "limits": list(dataset_tables.limit_lines(data.record, data.counts, license)),
+        "commands": commands(data.record, pipeline or {}),
+        "reproduction": list(reproduction(data.folder, data.record)),
+        "config": configuration(data.record),
+        "notes": [card_tables.cell(note) for note in data.record.notes],
+        "citation": cite(data.record) if data.counts else "",
+    }
+    text = render("dataset_card.md", sections)
     text = seal(text.encode("utf-8", "backslashreplace").decode("utf-8"))  # half a surrogate pair is in no file
-    partial = data.folder / f".{CARD_NAME}.partial"
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    partial.replace(data.folder / CARD_NAME)
+    write_whole(data.folder / CARD_NAME, text)
     return text
 
 

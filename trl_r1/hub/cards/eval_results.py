@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from trl_r1.errors import RecordError
 from trl_r1.hub.cards.markdown import one_line
+from trl_r1.hub.cards.text import write_whole
 from trl_r1.run_records import Evaluation
 from trl_r1.stage_record import Measurement, hash_json
 
@@ -121,12 +122,10 @@ def write_benchmark_files(folder: Path, files: Mapping[str, Sequence[EvalResultE
     written = []
     for name, entries in files.items():
         place.mkdir(exist_ok=True)
-        path, partial = place / name, place / f".{name}.partial"
         content = eval_result_entries_to_yaml(list(entries))
         text = RESULTS_MARK + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        partial.replace(path)
-        written.append(path)
+        write_whole(place / name, text)
+        written.append(place / name)
     for path in {*place.glob("*.yaml"), *place.glob(".*.partial")} - {*written}:  # a build that was killed, too
         path.unlink()
     if place.is_dir() and not any(place.iterdir()):

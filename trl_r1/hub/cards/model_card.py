@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ from trl_r1.hub.cards.episode import episode_section
 from trl_r1.hub.cards.eval_results import benchmark_entries, write_benchmark_files
 from trl_r1.hub.cards.markdown import plain
 from trl_r1.hub.cards.metadata import card_metadata
-from trl_r1.hub.cards.text import seal
+from trl_r1.hub.cards.text import render, seal, write_whole
 from trl_r1.hub.cards.together import CARD_NAME, write_cards
 from trl_r1.hub.cards.usage import cite, usage_section
 from trl_r1.hub.lineage import Lineage
@@ -79,10 +78,10 @@ def create_model_card(
     sections = _sections(folder, record, lineage, evaluations, before, license, pipeline or {})
     sections["usage"] = usage_section(folder, record, repo_id)
     sections["curves"] = CURVES_NAME if picture else ""
-    text = seal(_render(sections))
+    text = seal(render("model_card.md", sections))
     write_benchmark_files(folder, benchmark_entries(evaluations))
     write_curves(folder, picture)
-    _write_text(folder / CARD_NAME, text)
+    write_whole(folder / CARD_NAME, text)
     return text
 
 
@@ -155,20 +154,3 @@ def _sections(
         "config": card_facts.configuration(record),
         "citation": cite(record),
     }
-
-
-def _render(sections: Mapping[str, Any]) -> str:
-    import jinja2
-
-    source = (files("trl_r1") / "templates" / "model_card.md").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.from_string(source).render(sections)
-
-
-def _write_text(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old one or the whole new one."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -1,14 +1,35 @@
-"""The mark at the end of a generated card, which tells an untouched one from one that somebody edited."""
+"""The text of a card: from its template, with a mark at its end that tells an untouched card from an edited one."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from typing import Final
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
 
 
 _SEAL: Final = "<!-- trl_r1 card, sha256 {} -->\n"
 _SEALED = re.compile(r"(?P<text>.*)<!-- trl_r1 card, sha256 (?P<digest>[0-9a-f]{64}) -->\s*", re.DOTALL)
+
+
+def render(template: str, sections: Mapping[str, Any]) -> str:
+    """Fill a template of the package, by its file name; one that asks for a section that is not there is an error."""
+    import jinja2
+
+    source = (files("trl_r1") / "templates" / template).read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.from_string(source).render(sections)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file of a card so that a reader sees the old one or the whole new one."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+    partial.replace(path)
 
 
 def seal(text: str) -> str:
