@@ -61,6 +61,12 @@ def test_the_recipes_own_licence_is_taken(ancestry):
     assert DatasetCard.load(folder / "README.md").data.license == "cc-by-4.0"
 
 
+def test_a_licence_that_the_hub_does_not_know_is_named(ancestry):
+    create_dataset_card(sampled_stage(ancestry, "sampled"), license="Qwen Research")
+    data = DatasetCard.load(ancestry.folder / "sampled" / "README.md").data
+    assert (data.license, data.license_name) == ("other", "qwen-research")
+
+
 @pytest.mark.parametrize(
     ("metrics", "message"),
     [

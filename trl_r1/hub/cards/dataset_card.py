@@ -15,6 +15,8 @@ from trl_r1.hub.cards.dataset_counts import SamplingCounts, filter_lines, read_c
 from trl_r1.hub.cards.dataset_files import DataFile, find_data_files, hub_configs, read_rows
 from trl_r1.hub.cards.dataset_rows import RowSummary, example_block
 from trl_r1.hub.cards.facts import commands, configuration, reproduction
+from trl_r1.hub.cards.licenses import license_fields
+from trl_r1.hub.cards.markdown import one_line
 from trl_r1.hub.cards.text import render, seal, write_whole
 from trl_r1.hub.cards.together import CARD_NAME, write_cards
 from trl_r1.hub.cards.usage import cite
@@ -77,8 +79,9 @@ def create_dataset_card(
         folder (`str` or `Path`):
             Folder of the stage, with its `stage.json`.
         license (`str`, *optional*):
-            Licence of the data as the Hub spells it, such as `"apache-2.0"`. By default the record's `hub_license`;
-            without one the card names none: it is the owner's to choose.
+            Licence of the data, such as `"apache-2.0"`; one that the Hub has no identifier for becomes `other` with
+            its name. By default the record's `hub_license`; without one the card names none: it is the owner's to
+            choose.
         pipeline (`Mapping[str, Any]`, *optional*):
             `pipeline.json` of the run the stage belongs to, for the command that makes it with all its ancestors.
         verify_weights (`bool`, *optional*, defaults to `True`):
@@ -221,14 +224,14 @@ def _metadata(data: _Data, license: str | None) -> DatasetCardData:
         tags += ["rejection-sampling", "synthetic"]
     languages = data.total.languages() or data.lineage.languages()
     return DatasetCardData(
-        pretty_name=data.record.stage,
-        license=license,
+        pretty_name=one_line(data.record.stage),
         language=languages or None,
         task_categories=["text-generation"] if TEXT_COLUMNS & data.total.columns.keys() else None,
         tags=tags,
         size_categories=[next(name for limit, name in SIZES if data.total.rows < limit)],
         source_datasets=data.lineage.datasets() or None,
         configs=hub_configs(data.files, data.first),
+        **license_fields(license, bases=()),
     )
 
 

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from trl_r1.hub.cards.eval_results import index_results
 from trl_r1.hub.cards.licenses import license_fields
 from trl_r1.hub.cards.markdown import one_line
+from trl_r1.hub.checkpoints.checks import ADAPTER_CONFIG
 from trl_r1.hub.lineage import Lineage
 from trl_r1.run_records import Evaluation
-from trl_r1.stage_record import StageRecord
+from trl_r1.stage_record import StageRecord, is_language
 
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
 
-ADAPTER_CONFIG: Final = "adapter_config.json"
 PIPELINE_TAGS: Final = {"reward_model": "text-classification"}
 TRL_TAGS: Final = {"grpo": "grpo", "sft": "sft", "reward_model": "reward-trainer"}
 REASONING_KINDS: Final = frozenset({"grpo", "sft"})
-_LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,4})?|code|multilingual")
 
 
 def card_metadata(
@@ -54,7 +52,7 @@ def card_metadata(
         base_model=bases or None,
         base_model_relation=_relation(record, bases),
         datasets=_once(lineage.datasets()) or None,
-        language=[code for code in _once(lineage.languages()) if _LANGUAGE.fullmatch(code)] or None,
+        language=[code for code in _once(lineage.languages()) if is_language(code)] or None,
         library_name="peft" if is_adapter(record) else "transformers",
         pipeline_tag=PIPELINE_TAGS.get(record.kind, "text-generation"),
         tags=_tags(record),

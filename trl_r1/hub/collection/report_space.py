@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from trl_r1.hub.cards.licenses import license_fields
 from trl_r1.hub.cards.tables import cell
 from trl_r1.hub.cards.text import seal
 from trl_r1.hub.publishing.access import ask_for
@@ -105,10 +106,10 @@ def _readme(title: str, license: str | None, shown: Sequence[HubTarget]) -> str:
         title=title,
         sdk="static",
         app_file=PAGE_NAME,
-        license=license,
         models=list(dict.fromkeys(item.repo_id for item in shown if item.repo_type == "model")) or None,
         datasets=list(dict.fromkeys(item.repo_id for item in shown if item.repo_type == "dataset")) or None,
         tags=["trl_r1"],
+        **license_fields(license, bases=()),
     )
     text = f"The report of a trl_r1 pipeline, `{PAGE_NAME}`: every number in it is from the records of its stages."
     return seal(f"---\n{data.to_yaml().strip()}\n---\n\n# {cell(title)}\n\n{text}\n")
