@@ -396,6 +396,27 @@ def test_an_adapter_on_a_base_in_a_folder_says_where_readers_find_that(ancestry)
     assert str(base) not in text.split("## How to use it")[1].split("\n## ")[0]
 
 
+@pytest.mark.parametrize(
+    ("kind", "config"), [("sft", {}), ("grpo", {"prompt_template": "r1_zero"}), ("reward_model", {})]
+)
+def test_a_base_that_is_another_adapter_merged_is_found_in_that_ones_repository(ancestry, kind, config):
+    made = ancestry
+    folder = made.stage("tuned", kind, weights=b"t", parents=[("zero", "base")], config=config)
+    base = made.folder / "zero" / "merged"
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(base)}))
+    put_episode(made, "tuned")
+    published = {"repo_id": "me/all", "revision": "zero", "when": "2026-01-02T10:00:00+00:00"}
+    (made.folder / "zero" / "published.json").write_text(json.dumps(published))
+    usage = create_model_card(folder).split("## How to use it")[1].split("\n## ")[0]
+    got = 'snapshot_download("me/all", revision="zero", allow_patterns="merged/*") + "/merged"'
+    assert f".from_pretrained({got}" in usage
+    assert "first, the merged form of `me/all`, and put" in usage
+    assert str(base) not in usage
+    code = re.search("```python\n(.*?)```", usage, re.DOTALL)[1]
+    compile(code, "card", "exec")
+    assert "from huggingface_hub import snapshot_download\n" in code
+
+
 def test_an_adapter_says_so(ancestry):
     made = ancestry
     folder = made.stage("tuned", "sft", weights=b"t", parents=[("org/base", "base")])

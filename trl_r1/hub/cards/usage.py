@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from trl_r1.hub.cards.markdown import fenced, inline_code, visible
 from trl_r1.hub.cards.metadata import ADAPTER_CONFIG, is_adapter
 from trl_r1.hub.checkpoints.files import PREFILL_TEMPLATE, PROMPT_TEMPLATE
-from trl_r1.stage_record import StageRecord, has_stage_record, read_stage_record
+from trl_r1.stage_record import MERGED_NAME, StageRecord, read_stage_record, stage_folder
 
 
 _R1: Final = """\
@@ -48,16 +48,38 @@ _TRL: Final = """\
 
 @dataclass(frozen=True, slots=True)
 class HubPlace:
-    """Where a reader loads a checkpoint from: a Hub id with its branch or tag, or a folder."""
+    """
+    Where a reader loads a checkpoint from: a Hub id with its branch or tag, or a folder.
+
+    Args:
+        path (`str`):
+            The id, or the folder.
+        revision (`str`, *optional*):
+            Branch or tag; the main one by default.
+        on_hub (`bool`, *optional*):
+            Whether it is an id.
+        is_merged (`bool`, *optional*):
+            Whether the merged form of the adapter that lies there is meant.
+    """
 
     path: str
     revision: str | None = None
     on_hub: bool = False
+    is_merged: bool = False
 
     @property
     def python(self) -> str:
-        """The arguments of `from_pretrained`, as Python."""
-        return _quoted(self.path) + self.python_revision
+        """
+        The arguments of `from_pretrained`, as Python.
+
+        A merged form not by `subfolder`: where `peft` is installed, transformers would follow the adapter beside it to
+        its base.
+        """
+        if not self.is_merged:
+            return _quoted(self.path) + self.python_revision
+        if not self.on_hub:
+            return _quoted(f"{self.path}/{MERGED_NAME}")
+        return f'snapshot_download({_quoted(self.path)}{self.python_revision}, allow_patterns="merged/*") + "/merged"'
 
     @property
     def python_revision(self) -> str:
@@ -73,7 +95,7 @@ class HubPlace:
     @property
     def code(self) -> str:
         """Its name, as inline code."""
-        return inline_code(self.path)
+        return f"{'the merged form of ' if self.is_merged else ''}{inline_code(self.path)}"
 
     @property
     def serve(self) -> str:
@@ -83,15 +105,8 @@ class HubPlace:
 
     @property
     def merged(self) -> str:
-        """
-        Python that loads the merged form of an adapter, as inline code.
-
-        Not by `subfolder`: where `peft` is installed, transformers would follow the adapter beside it to its base.
-        """
-        if not self.on_hub:
-            return inline_code(f"from_pretrained({_quoted(self.path + '/merged')})")
-        got = f'snapshot_download({self.python}, allow_patterns="merged/*")'
-        return inline_code(f'from_pretrained({got} + "/merged")')
+        """Python that loads the merged form of an adapter, as inline code."""
+        return inline_code(f"from_pretrained({replace(self, is_merged=True).python})")
 
 
 def hub_place(folder: Path, record: StageRecord, repo_id: str | None = None) -> HubPlace:
@@ -108,11 +123,15 @@ def hub_place(folder: Path, record: StageRecord, repo_id: str | None = None) -> 
         path, revision = str(config["hub_model_id"]), config.get("hub_revision")
     else:
         return HubPlace(str(config.get("output_dir") or record.stage))
-    return HubPlace(path, None if revision in (None, "main") else str(revision), on_hub=True)
+    return HubPlace(path, _branch(revision), on_hub=True)
 
 
 def base_in_a_folder(folder: Path) -> HubPlace | None:
-    """Where a reader finds the base that an adapter names by a folder; `None` if it names one of the Hub."""
+    """
+    Where a reader finds the base that an adapter names by a folder; `None` if it names one of the Hub.
+
+    The folder may be the merged form of another adapter, which lies on the Hub within that one's repository.
+    """
     from trl_r1.hub.lineage.file import read_published as published_id
     from trl_r1.hub.publishing.published import read_published
 
@@ -122,23 +141,31 @@ def base_in_a_folder(folder: Path) -> HubPlace | None:
         return None
     if not name or not (Path(name).is_absolute() or Path(name).exists() or str(name).count("/") > 1):
         return None
-    repo_id = published_id(Path(name), read_stage_record(name)) if has_stage_record(name) else None
-    if repo_id is None:
+    home = stage_folder(Path(name))
+    repo_id = published_id(home, read_stage_record(home)) if home else None
+    if home is None or repo_id is None:
         return HubPlace(str(name))
-    revision = read_published(name).get("revision")
-    return HubPlace(repo_id, None if revision in (None, "main") else str(revision), on_hub=True)
+    branch = _branch(read_published(home).get("revision"))
+    return HubPlace(repo_id, branch, on_hub=True, is_merged=home != Path(name))
+
+
+def _branch(revision: Any) -> str | None:
+    """What must be said to load it: nothing of the main branch."""
+    return None if revision in (None, "main") else str(revision)
 
 
 def usage_section(folder: Path, record: StageRecord, repo_id: str | None = None) -> dict[str, Any]:
     """What the usage section of a card is filled with."""
     names = {artefact.path for artefact in record.artefacts}
     template = record.config.get("prompt_template")
+    base = base_in_a_folder(folder) if is_adapter(record) else None
     return {
         "kind": usage_kind(record),
         "place": hub_place(folder, record, repo_id),
         "adapter": is_adapter(record),
-        "base": base_in_a_folder(folder) if is_adapter(record) else None,
-        "merged": (folder / "merged" / "config.json").is_file(),
+        "base": base,
+        "fetched": base is not None and base.is_merged,
+        "merged": (folder / MERGED_NAME / "config.json").is_file(),
         "prefill": PREFILL_TEMPLATE if PREFILL_TEMPLATE in names else "",
         "prompt_file": PROMPT_TEMPLATE if PROMPT_TEMPLATE in names else "",
         "template": _quoted(str(template)) if template else "",
