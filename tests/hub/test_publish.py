@@ -15,6 +15,7 @@ from trl_r1.errors import PublishError
 from trl_r1.hub import HubTarget, plan_files, publish, publish_or_explain
 from trl_r1.hub.cards.eval_results import RESULTS_MARK
 from trl_r1.hub.cards.text import seal
+from trl_r1.hub.publishing.published import keep_first_tag
 from trl_r1.hub.publishing.transfer import Changes
 from trl_r1.stage_record import describe_artefacts, read_stage_record, write_stage_record
 
@@ -160,6 +161,19 @@ def test_a_tag_of_ones_own(online, finished):
     with pytest.raises(PublishError, match=r"tag: 'v1' is on commit .* give another tag"):
         publish(finished, tagged)
     assert not changing(online)
+
+
+def test_a_recipes_tag_stays_on_the_first_commit_of_a_folder(online, finished):
+    target = dataclasses.replace(TARGET, tag="v1")
+    assert keep_first_tag(finished, target) == target
+    first = publish(finished, target)
+    for text in ("one", "two"):
+        (finished / "config.json").write_text(json.dumps({"is": text}))
+        with pytest.raises(PublishError, match="tag: 'v1' is on commit"):
+            publish(finished, target)
+        assert publish(finished, keep_first_tag(finished, target)).tag != "v1"
+    assert online.refs("me/zero")["refs/tags/v1"] == first.commit
+    assert keep_first_tag(finished, dataclasses.replace(target, repo_id="me/other")).tag == "v1"
 
 
 def test_every_published_commit_has_a_tag(online, finished):

@@ -171,9 +171,14 @@ def test_a_hub_that_is_gone_is_waited_for_once(world, monkeypatch):
 def test_what_could_not_be_sent_is_sent_by_the_next_run(world, checkpoint, hub_server):
     hub_server.add_user("me", token=TOKEN, role="write")
     recipe = {
-        **{"model_name_or_path": checkpoint, "dataset_name": str(world.folder / "chats"), "push_to_hub": True},
+        **{
+            "model_name_or_path": checkpoint,
+            "dataset_name": str(world.folder / "chats"),
+            "push_to_hub": True,
+            "hub_tag": "v1",
+        },
         **{"output_dir": str(world.output / "student"), "use_cpu": True, "bf16": False, "report_to": "none"},
-        **{"activation_checkpointing": False, "max_steps": 1, "per_device_train_batch_size": 2},
+        **{"activation_checkpointing": False, "max_steps": 1, "per_device_train_batch_size": 2, "hub_tag": "v1"},
     }
     (world.folder / "sft.yaml").write_text(yaml.safe_dump(recipe))
     chat = [{"role": "user", "content": "hello ?"}, {"role": "assistant", "content": "hello friend"}]
@@ -200,6 +205,13 @@ def test_what_could_not_be_sent_is_sent_by_the_next_run(world, checkpoint, hub_s
     files = hub_server.files("me/student")
     assert files["model.safetensors"] == (world.output / "student" / "model.safetensors").read_bytes()
     assert files["README.md"] == (world.output / "student" / "README.md").read_bytes()
+
+    first = hub_server.refs("me/student")["refs/tags/v1"]
+    (world.output / "student" / "README.md").write_text("a card with results")
+    for _ in range(2):
+        assert "not published" not in run()
+        assert hub_server.files("me/student")["README.md"] == b"a card with results"
+        assert hub_server.refs("me/student")["refs/tags/v1"] == first
 
 
 def make_record():

@@ -6,7 +6,6 @@ published when the run ends, and with it whatever a killed or disconnected stage
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 import shlex
@@ -87,11 +86,11 @@ def publish_stages(pipeline: Pipeline) -> None:
 
 def _publish_stage(pipeline: Pipeline, name: str, target: HubTarget, options: Sequence[str]) -> bool:
     """Publish in a process of its own, which has the stage's environment from its beginning; whether it was."""
-    from trl_r1.hub.publishing import publish_command, read_published
+    from trl_r1.hub.publishing import publish_command
+    from trl_r1.hub.publishing.published import keep_first_tag
 
     folder = pipeline.folder(name)
-    if target.tag is not None and read_published(folder).get("tag") == target.tag:
-        target = dataclasses.replace(target, tag=None)  # it stays where the stage's own push put it
+    target = keep_first_tag(folder, target)
     words = [*shlex.split(publish_command(folder, target))[1:], *options]
     environment = os.environ | stage_environment(pipeline, name)
     if target.token:

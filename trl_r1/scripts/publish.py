@@ -95,6 +95,7 @@ def stage_target(options: argparse.Namespace) -> HubTarget:
     """
     from trl_r1.hub.publishing import HubTarget, read_published
     from trl_r1.hub.publishing.files import read_finished, repo_type_of
+    from trl_r1.hub.publishing.published import keep_first_tag
 
     record = read_finished(options.folder)
     last, config = read_published(options.folder), record.config
@@ -106,7 +107,7 @@ def stage_target(options: argparse.Namespace) -> HubTarget:
         last = {}  # the branch there says nothing of one elsewhere
     if not repo_id:
         raise PublishError("repo_id: missing; give --repo_id me/my-r1, the stage's recipe names none")
-    return HubTarget(
+    target = HubTarget(
         repo_id=str(repo_id),
         repo_type=repo_type,
         revision=str(options.revision or config.get("hub_revision") or last.get("revision") or "main"),
@@ -114,6 +115,7 @@ def stage_target(options: argparse.Namespace) -> HubTarget:
         private=not (options.public or config.get("hub_private_repo") is False),
         token=_token(options),
     )
+    return target if options.tag else keep_first_tag(options.folder, target)
 
 
 def _flag(parser: Any, name: str, **settings: Any) -> None:

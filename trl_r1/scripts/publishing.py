@@ -78,13 +78,14 @@ def _look_before(target: HubTarget, recipe: Recipe, folder: Path) -> tuple[HubTa
         [`PublishError`] or [`RecordError`]: in every process.
     """
     from trl_r1.hub.publishing import check_target
+    from trl_r1.hub.publishing.published import keep_first_tag
 
     error: PublishError | RecordError | None = None
     finished = False
     if is_main_process():
         try:
             finished = _is_finished(recipe, folder)
-            target = check_target(target, new=not finished)
+            target = check_target(keep_first_tag(folder, target) if finished else target, new=not finished)
         except RecordError as found:
             error = found
         except PublishError as found:

@@ -13,6 +13,7 @@ from trl_r1.errors import PublishError
 from trl_r1.hub.cards.dataset_card import is_data_stage
 from trl_r1.hub.lineage import Lineage
 from trl_r1.hub.publishing.access import check_names
+from trl_r1.hub.publishing.published import keep_first_tag
 from trl_r1.hub.publishing.target import MAIN, HubTarget, RepoType
 from trl_r1.run_records import FinishedStage, RunRecords
 from trl_r1.stage_record import StageRecord
@@ -166,7 +167,7 @@ def _own_name(stage: FinishedStage, kind: RepoType) -> str:
 def _target(stage: FinishedStage, kind: RepoType, repo_id: str, private: bool, token: str | None) -> HubTarget:
     """The place of a stage, with the branch and tag of its recipe."""
     config = stage.record.config
-    return HubTarget(
+    target = HubTarget(
         repo_id=repo_id,
         repo_type=kind,
         revision=str(config.get("hub_revision") or MAIN),
@@ -174,6 +175,7 @@ def _target(stage: FinishedStage, kind: RepoType, repo_id: str, private: bool, t
         private=private and config.get("hub_private_repo") is not False,
         token=token,
     )
+    return keep_first_tag(stage.folder, target)
 
 
 def _free_name(prefix: str, slug: str, kind: str, taken: set[tuple[str, str]]) -> str:
