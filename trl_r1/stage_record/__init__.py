@@ -6,7 +6,9 @@ and writes it, `typed_reading` and `consistency` refuse one that is damaged, `de
 
 from trl_r1.stage_record.describe import (
     DATA_SUFFIXES,
+    LINEAGE_NAME,
     MERGED_NAME,
+    PUBLISHED_NAME,
     RECORDED_PACKAGES,
     collect_hardware,
     collect_versions,
@@ -45,7 +47,9 @@ from trl_r1.stage_record.schema import (
 
 __all__ = [
     "DATA_SUFFIXES",
+    "LINEAGE_NAME",
     "MERGED_NAME",
+    "PUBLISHED_NAME",
     "RECORDED_PACKAGES",
     "RECORD_NAME",
     "SCHEMA_VERSION",

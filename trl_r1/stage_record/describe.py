@@ -25,8 +25,9 @@ from trl_r1.stage_record.schema import RECORD_NAME, Artefact, Parent
 DATA_SUFFIXES = (".jsonl", ".parquet", ".csv")  # files of rows, as `datasets` reads them
 RECORDED_PACKAGES = ("trl_r1", "trl", "transformers", "torch", "accelerate", "datasets", "peft", "huggingface_hub")
 LINEAGE_NAME = "lineage.json"
+PUBLISHED_NAME = "published.json"  # where a stage was published last
 MERGED_NAME = "merged"  # folder in an adapter's, of the model that it makes of its base
-MADE_FROM_RECORDS = ("README.md", LINEAGE_NAME, "training_curves.png", "published.json")  # after the record
+MADE_FROM_RECORDS = ("README.md", LINEAGE_NAME, "training_curves.png", PUBLISHED_NAME)  # after the record
 OUR_TAG = "trl_r1"  # of the cards this package writes
 
 

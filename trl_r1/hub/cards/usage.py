@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from trl_r1.hub.cards.markdown import fenced, inline_code, visible
-from trl_r1.hub.cards.metadata import ADAPTER_CONFIG, is_adapter
+from trl_r1.hub.cards.metadata import is_adapter
+from trl_r1.hub.checkpoints.checks import ADAPTER_CONFIG
 from trl_r1.hub.checkpoints.files import PREFILL_TEMPLATE, PROMPT_TEMPLATE
 from trl_r1.stage_record import MERGED_NAME, StageRecord, read_stage_record, stage_folder
 
@@ -132,7 +133,7 @@ def base_in_a_folder(folder: Path) -> HubPlace | None:
 
     The folder may be the merged form of another adapter, which lies on the Hub within that one's repository.
     """
-    from trl_r1.hub.lineage.file import read_published as published_id
+    from trl_r1.hub.lineage.file import published_id
     from trl_r1.hub.publishing.published import read_published
 
     try:

@@ -28,14 +28,13 @@ from trl_r1.hub.checkpoints.checks import (
 from trl_r1.hub.checkpoints.logit_probe import difference, probe_logits, probe_rows
 from trl_r1.hub.checkpoints.merge_record import MERGE_RECORD, MergeRecord, read_merge_record
 from trl_r1.hub.checkpoints.merging import auto_class, load_adapter, load_base, merge, round_weights
-from trl_r1.stage_record import hash_weights, write_json
+from trl_r1.stage_record import MERGED_NAME, hash_weights, write_json
 from trl_r1.user_code import first_line
 
 
 if TYPE_CHECKING:
     import torch
 
-MERGED: Final = "merged"
 TOLERANCE: Final = 1e-5  # relative l2 distance of a prompt's logits in float32, the worst prompt
 _TAKEN_OVER: Final = ("token", "special_tokens", "vocab", "merges", "chat_template", "prompt_template", "generation")
 
@@ -53,7 +52,7 @@ def loadable_checkpoint(name_or_path: str) -> str:
     """
     if not is_adapter(name_or_path):
         return name_or_path
-    merged = Path(name_or_path) / MERGED
+    merged = Path(name_or_path) / MERGED_NAME
     if _is_current(Path(name_or_path), merged):
         return str(merged)
     state = "was trained on since it was merged" if merged.is_dir() else "was not merged"
@@ -85,15 +84,18 @@ def merge_adapter(folder: str | Path) -> Path:
             folder is left behind then.
     """
     folder = Path(folder)
-    merged = folder / MERGED
+    merged = folder / MERGED_NAME
     if _is_current(folder, merged):
         return merged
     if not is_adapter(folder):
         raise CheckpointError(f"{folder}: there is no adapter to merge: it has no {ADAPTER_CONFIG}, or is a model")
     check_weights(folder)
-    for left in (merged, *folder.glob(f".{MERGED}.*.partial")):  # of another adapter, or of a merge that was killed
+    for left in (
+        merged,
+        *folder.glob(f".{MERGED_NAME}.*.partial"),
+    ):  # of another adapter, or of a merge that was killed
         _remove(left)
-    partial = folder / f".{MERGED}.{os.getpid()}.partial"
+    partial = folder / f".{MERGED_NAME}.{os.getpid()}.partial"
     try:
         with _quiet(), loading_alone():
             record = _merge_into(partial, folder)

@@ -26,13 +26,12 @@ WEIGHTS: Final = "model.safetensors"
 INDEX: Final = "model.safetensors.index.json"
 _DTYPES: Final = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}  # safetensors -> torch
 
+logger = logging.getLogger(__name__)
+
 
 def is_adapter(folder: str | Path) -> bool:
     """Whether `folder` holds a PEFT adapter and no model of its own."""
     return (Path(folder) / ADAPTER_CONFIG).is_file() and not (Path(folder) / "config.json").is_file()
-
-
-logger = logging.getLogger(__name__)
 
 
 @contextmanager

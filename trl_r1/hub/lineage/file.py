@@ -12,6 +12,7 @@ from trl_r1.errors import RecordError
 from trl_r1.hub.lineage.nodes import LineageEdge, LineageNode
 from trl_r1.stage_record import (
     DATA_SUFFIXES,
+    PUBLISHED_NAME,
     StageRecord,
     is_weight_file,
     plain_json,
@@ -22,8 +23,6 @@ from trl_r1.stage_record.plausibility import read_moment
 from trl_r1.stage_record.typed_reading import read_typed
 
 
-LINEAGE_NAME = "lineage.json"
-PUBLISHED_NAME = "published.json"
 LINEAGE_VERSION = 1
 
 
@@ -143,7 +142,7 @@ def _decode_node(node: _Node, number: int, path: str | Path, prefix: str) -> Lin
     )
 
 
-def read_published(folder: Path, record: StageRecord) -> str | None:
+def published_id(folder: Path, record: StageRecord) -> str | None:
     """
     Id of the repository a stage was published to, as its `published.json` says.
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trl_r1.hub.lineage.file import LINEAGE_NAME, decode_lineage, encode_lineage
+from trl_r1.hub.lineage.file import decode_lineage, encode_lineage
 from trl_r1.hub.lineage.nodes import LineageEdge, LineageNode
 from trl_r1.hub.lineage.reading import MIXED, LineageReader, is_beside
-from trl_r1.stage_record import DataSource, write_json
+from trl_r1.stage_record import LINEAGE_NAME, DataSource, write_json
 
 
 __all__ = ["Lineage", "LineageEdge", "LineageNode", "hub_data_ids", "write_lineage"]

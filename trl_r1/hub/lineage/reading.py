@@ -10,9 +10,10 @@ from typing import Any
 
 from trl_r1.errors import RecordError
 from trl_r1.hub.lineage.checks import check_files, check_order, check_parent
-from trl_r1.hub.lineage.file import LINEAGE_NAME, decode_lineage, read_published
+from trl_r1.hub.lineage.file import decode_lineage, published_id
 from trl_r1.hub.lineage.nodes import LineageEdge, LineageNode
 from trl_r1.stage_record import (
+    LINEAGE_NAME,
     RECORD_NAME,
     DataSource,
     Parent,
@@ -62,7 +63,7 @@ class LineageReader:
             folder=folder,
             record=record,
             record_sha256=hash_file(folder / RECORD_NAME),
-            published_as=read_published(folder, record),
+            published_as=published_id(folder, record),
         )
         if node.key in below:
             raise RecordError(f"{folder}: its record names itself among its ancestors; run the stage again")

@@ -11,11 +11,17 @@ from pathlib import Path
 
 from trl_r1.errors import PublishError, RecordError
 from trl_r1.hub.publishing.target import PublishedFile, RepoType
-from trl_r1.stage_record import DATA_SUFFIXES, RECORD_NAME, StageRecord, has_stage_record, read_stage_record
+from trl_r1.stage_record import (
+    DATA_SUFFIXES,
+    PUBLISHED_NAME,
+    RECORD_NAME,
+    StageRecord,
+    has_stage_record,
+    read_stage_record,
+)
 
 
 CARD_NAME = "README.md"
-PUBLISHED_NAME = "published.json"
 MODEL_KINDS = ("grpo", "sft", "reward_model")
 WEIGHTS = "*.safetensors"
 DATA = tuple(f"*{suffix}" for suffix in DATA_SUFFIXES)
@@ -201,11 +207,28 @@ def check_unchanged(folder: Path, files: Sequence[PublishedFile]) -> None:
         try:
             now = path.stat()
         except OSError as error:
-            raise PublishError(f"{file.path}: gone since publishing began; {AGAIN}") from error
+            raise _gone(file) from error
         if (now.st_size, now.st_mtime_ns) == (file.size, file.modified):
             continue
         if now.st_size != file.size or describe_file(folder, path, None).sha256 != file.sha256:
             raise PublishError(f"{file.path}: changed since publishing began; {AGAIN}")
+
+
+def read_local(folder: Path, file: PublishedFile) -> bytes:
+    """
+    The bytes of a small file.
+
+    Raises:
+        [`PublishError`]: when it is there no longer, as in a folder that a run empties meanwhile.
+    """
+    try:
+        return (folder / file.path).read_bytes()
+    except OSError as error:
+        raise _gone(file) from error
+
+
+def _gone(file: PublishedFile) -> PublishError:
+    return PublishError(f"{file.path}: gone since publishing began; {AGAIN}")
 
 
 def _check_name(name: str) -> None:

@@ -10,9 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from trl_r1.hub.publishing.files import PUBLISHED_NAME
 from trl_r1.hub.publishing.target import HubTarget, PublishResult
-from trl_r1.stage_record import write_json
+from trl_r1.stage_record import PUBLISHED_NAME, write_json
 
 
 logger = logging.getLogger(__name__)
