@@ -16,7 +16,7 @@ from trl_r1.hub import HubTarget, plan_files, publish, publish_or_explain
 from trl_r1.hub.cards.eval_results import RESULTS_MARK
 from trl_r1.hub.cards.text import seal
 from trl_r1.hub.publishing.published import keep_first_tag
-from trl_r1.hub.publishing.transfer import Changes
+from trl_r1.hub.publishing.transfer import Changes, Transfer
 from trl_r1.stage_record import describe_artefacts, read_stage_record, write_stage_record
 
 
@@ -239,6 +239,21 @@ def test_a_file_that_changes_meanwhile_is_noticed_and_the_next_call_sends_it(
     assert not (finished / "published.json").exists()
     publish(finished, TARGET)
     assert {name: content for name, content in remote(online).items() if name in local(finished)} == local(finished)
+
+
+def test_a_folder_that_is_emptied_after_sending_is_no_traceback(online, finished, monkeypatch):
+    send = Transfer.send
+
+    def send_and_lose(self, message):
+        sent = send(self, message)
+        (finished / "config.json").unlink()
+        return sent
+
+    monkeypatch.setattr(Transfer, "send", send_and_lose)
+    with pytest.raises(PublishError, match=r"^config.json: gone since publishing began; publish again when"):
+        publish(finished, TARGET)
+    assert not [name for name in online.refs("me/zero") if name.startswith("refs/tags/")]
+    assert not (finished / "published.json").exists()
 
 
 def test_a_file_that_was_only_touched_is_the_same(online, finished, monkeypatch):

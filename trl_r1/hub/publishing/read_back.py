@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +64,7 @@ def read_back(
         problems = [
             f"{file.path}: other bytes come back than were sent"
             for file in small[:MOST_READ]
-            if download(api, target, file.path, commit, trying) != (folder / file.path).read_bytes()
+            if hashlib.sha256(download(api, target, file.path, commit, trying)).hexdigest() != file.sha256
         ]
     if problems:
         raise PublishError(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from trl_r1.errors import PublishError
 from trl_r1.hub.publishing.access import taken
-from trl_r1.hub.publishing.files import CARD_NAME, check_unchanged
+from trl_r1.hub.publishing.files import CARD_NAME, check_unchanged, read_local
 from trl_r1.hub.publishing.patience import MOVED, Patience
 from trl_r1.hub.publishing.target import MAIN, HubTarget, PublishedFile
 
@@ -234,14 +234,19 @@ def list_files(api: HfApi, target: HubTarget, commit: str, trying: Patience) -> 
 
 
 def same(folder: Path, file: PublishedFile, remote: RepoFile | None) -> bool:
-    """Whether a file on the Hub holds the bytes of a local one, by size and hash."""
+    """
+    Whether a file on the Hub holds the bytes of a local one, by size and hash.
+
+    Raises:
+        [`PublishError`]: when the local one is gone.
+    """
     from huggingface_hub.utils.sha import git_hash
 
     if remote is None or remote.size != file.size:
         return False
     if remote.lfs is not None:
         return bool(remote.lfs.sha256 == file.sha256)
-    return bool(remote.blob_id == git_hash((folder / file.path).read_bytes()))
+    return bool(remote.blob_id == git_hash(read_local(folder, file)))
 
 
 def download(api: HfApi, target: HubTarget, path: str, commit: str, trying: Patience) -> bytes:
