@@ -100,3 +100,16 @@ def test_data_files_of_sub_folders_are_described_from_disk(tmp_path):
     found = describe_data_files(tmp_path)
     assert [item.path for item in found] == ["a/train.jsonl", "b/test.jsonl"]
     assert found[0].sha256 == hash_file(tmp_path / "a" / "train.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("license: mit", "mit"),
+        ("license: other\nlicense_name: qwen-research", "qwen-research"),
+        ("license: other", "other"),
+    ],
+)
+def test_a_licence_without_identifier_is_known_by_its_name(tmp_path, header, expected):
+    (tmp_path / "README.md").write_text(f"---\n{header}\n---\n")
+    assert describe_parent(str(tmp_path), "base").license == expected

@@ -123,6 +123,8 @@ def _read_header(path: Path) -> CardFacts:
     except (OSError, ValueError, yaml.YAMLError):  # none, or one that a stranger wrote by hand
         return CardFacts()
     licenses, tags = list(_texts(header.get("license"))), tuple(_texts(header.get("tags")))
+    if licenses == ["other"]:  # one that the Hub has no identifier for stands under its name
+        licenses = [*_texts(header.get("license_name")), *licenses]
     languages = dict.fromkeys(text for text in _texts(header.get("language")) if is_language(text))
     return CardFacts(license=licenses[0] if licenses else None, languages=tuple(languages), tags=tags)
 
