@@ -280,6 +280,11 @@ def test_columns_of_many_or_long_values_are_no_groups():
     assert halves.rows == len(rows)
 
 
+def test_languages_are_codes_of_the_hub_and_not_of_programs():
+    rows = [{"language": language} for language in ("py", "py", "py", "en", "zh-Hant", "zh-Hant", None)]
+    assert RowSummary.of(rows).languages() == ["zh-Hant", "en"]
+
+
 def test_completions_are_read_with_what_the_prompt_began():
     row = {"prompt": "Question: 1 ? Assistant: <think>", "completion": " one </think> <answer> 1 </answer>"}
     assert RowSummary.of([row]).lengths.mean_reasoning == 1.0

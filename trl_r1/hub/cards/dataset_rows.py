@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from trl_r1.chat_template import ParsedCompletion, ThinkParser
 from trl_r1.hub.cards.markdown import cut_middle, fenced
+from trl_r1.stage_record import is_language
 
 
 MOST_GROUPS: Final = 12  # values a column may have for its rows to be counted by them
@@ -130,7 +131,7 @@ class RowSummary:
     def languages(self) -> list[str]:
         """Codes in the `language` column, the most frequent first."""
         groups = dict(self.shown_groups()).get("language", [])
-        return [value for value, _ in groups if isinstance(value, str) and re.fullmatch(r"[a-z]{2,3}", value)]
+        return [value for value, _ in groups if isinstance(value, str) and is_language(value)]
 
     def _add(self, row: Mapping[str, Any], parsed: ParsedCompletion | None) -> None:
         self.rows += 1
