@@ -43,6 +43,8 @@ def test_each_kind_of_history_has_its_panels():
         "Entropy",
     ]
     assert titles(SFT) == ["Loss", "Next tokens predicted"]
+    pairs = [{"step": step, "loss": 1 / step, "accuracy": 0.9, "margin": 1.0} for step in range(1, 6)]
+    assert titles(pairs) == ["Loss", "Pairs in the right order", "Margin"]
     assert "Cut off at the limit" in titles([{**row, "completions/clipped_ratio": 0.1} for row in GRPO])
 
 
