@@ -113,7 +113,7 @@ def test_without_the_hub(online, monkeypatch):
     with pytest.raises(PublishError, match="given up after"):
         check_target(HubTarget(repo_id="me/x"), patience=5)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(PublishError, match=r"HF_HUB_OFFLINE: is set.*leave push_to_hub out"):
+    with pytest.raises(PublishError, match=r"HF_HUB_OFFLINE: is set.*train without push_to_hub"):
         check_target(HubTarget(repo_id="me/x"))
 
 

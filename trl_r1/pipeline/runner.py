@@ -144,9 +144,11 @@ class _Run:
         return self._conclude()
 
     def _check(self) -> None:
-        """Refuse, before anything runs, folders that are not the pipeline's, and recipes that would fail later.
+        """
+        Refuse, before anything runs, what would fail later.
 
-        Nor is anything begun that could not be published as its recipe asks.
+        That is a folder that is not the pipeline's, a recipe with mistakes, and a place on the Hub that may not be
+        written to.
         """
         decisions = {
             name: decide(self.pipeline.folder(name), self.fingerprints[name], []).action for name in self.waiting

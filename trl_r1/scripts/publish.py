@@ -195,7 +195,7 @@ def show(result: PublishResult, folder: str | Path) -> None:
     from rich.table import Table
 
     from trl_r1.hub.publishing.files import CARD_NAME
-    from trl_r1.hub.publishing.transfer import show_size
+    from trl_r1.hub.publishing.target import show_size
 
     console = Console(emoji=False)
     done = result.commit is not None

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from trl_r1.hub.collection.plan import REPORT, REPORT_NAME
 from trl_r1.hub.publishing import HubTarget
-from trl_r1.hub.publishing.target import MAIN
-from trl_r1.hub.publishing.transfer import show_size
+from trl_r1.hub.publishing.target import MAIN, show_size
 
 
 SUMMARY_WIDTH: Final = 120  # columns

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 REPO_TYPES = ("model", "dataset", "space")
 WRITING_ROLES = ("write", "admin")  # of tokens and of members of an organisation
-LATER = "leave push_to_hub out, and run `trl-r1 publish FOLDER` once it is there"
+LATER = "train without push_to_hub, and run `trl-r1 publish FOLDER` afterwards"
 TOKEN_PAGE = "https://huggingface.co/settings/tokens"
 ANSWER_LIFETIME = 300.0  # seconds
 CHECK_PATIENCE = 60.0  # seconds: somebody waits for training to begin

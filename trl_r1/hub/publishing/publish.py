@@ -31,8 +31,8 @@ from trl_r1.hub.publishing.files import (
 from trl_r1.hub.publishing.patience import DEFAULT_PATIENCE, Patience, explain
 from trl_r1.hub.publishing.published import read_published, write_published
 from trl_r1.hub.publishing.read_back import read_back
-from trl_r1.hub.publishing.target import MAIN, HubTarget, PublishedFile, PublishResult
-from trl_r1.hub.publishing.transfer import Transfer, show_size
+from trl_r1.hub.publishing.target import MAIN, HubTarget, PublishedFile, PublishResult, show_size
+from trl_r1.hub.publishing.transfer import Transfer
 from trl_r1.redaction import hide_forms
 from trl_r1.stage_record import StageRecord
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from trl_r1.errors import PublishError
 from trl_r1.hub.publishing.patience import Patience
+from trl_r1.hub.publishing.remote_files import content_id, download, list_files, same
 from trl_r1.hub.publishing.target import HubTarget, PublishedFile
-from trl_r1.hub.publishing.transfer import content_id, download, list_files, same
 
 
 if TYPE_CHECKING:

@@ -77,3 +77,12 @@ class PublishResult:
     commit: str | None = None
     tag: str | None = None
     url: str = ""
+
+
+def show_size(size: float) -> str:
+    """A number of bytes, for people: `12.3 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

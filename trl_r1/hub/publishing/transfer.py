@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trl_r1.errors import PublishError
 from trl_r1.hub.publishing.access import taken
-from trl_r1.hub.publishing.files import CARD_NAME, check_unchanged, read_local
+from trl_r1.hub.publishing.files import CARD_NAME, check_unchanged
 from trl_r1.hub.publishing.patience import MOVED, Patience
-from trl_r1.hub.publishing.target import MAIN, HubTarget, PublishedFile
+from trl_r1.hub.publishing.remote_files import content_id, download, list_files, same
+from trl_r1.hub.publishing.target import MAIN, HubTarget, PublishedFile, show_size
 
 
 if TYPE_CHECKING:
@@ -220,55 +221,6 @@ class Transfer:
         return download(self.api, self.target, path, remote.head, self.trying).startswith(RESULTS_MARK.encode())
 
 
-def list_files(api: HfApi, target: HubTarget, commit: str, trying: Patience) -> dict[str, RepoFile]:
-    """Every file of a commit, by path."""
-    from huggingface_hub import RepoFile
-
-    def read() -> dict[str, RepoFile]:
-        found: Iterable[Any] = api.list_repo_tree(
-            target.repo_id, repo_type=target.repo_type, revision=commit, recursive=True
-        )
-        return {item.path: item for item in found if isinstance(item, RepoFile)}
-
-    return trying.attempt("listing files", read)
-
-
-def same(folder: Path, file: PublishedFile, remote: RepoFile | None) -> bool:
-    """
-    Whether a file on the Hub holds the bytes of a local one, by size and hash.
-
-    Raises:
-        [`PublishError`]: when the local one is gone.
-    """
-    from huggingface_hub.utils.sha import git_hash
-
-    if remote is None or remote.size != file.size:
-        return False
-    if remote.lfs is not None:
-        return bool(remote.lfs.sha256 == file.sha256)
-    return bool(remote.blob_id == git_hash(read_local(folder, file)))
-
-
-def download(api: HfApi, target: HubTarget, path: str, commit: str, trying: Patience) -> bytes:
-    """The bytes of a small file of a commit, past every cache."""
-    from huggingface_hub import hf_hub_url
-    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_backoff
-
-    url = hf_hub_url(target.repo_id, path, repo_type=target.repo_type, revision=commit, endpoint=api.endpoint)
-
-    def read() -> bytes:
-        response = http_backoff("GET", url, headers=build_hf_headers(token=target.token))
-        hf_raise_for_status(response)
-        return bytes(response.content)
-
-    return trying.attempt(f"reading {path}", read)
-
-
-def content_id(remote: RepoFile) -> str:
-    """The hash the Hub keeps of a file's content: SHA-256 of a large one, git's own of another."""
-    return str(remote.lfs.sha256 if remote.lfs is not None else remote.blob_id)
-
-
 def _announce(target: HubTarget, changes: Changes) -> None:
     size = sum(file.size for file in changes.send)
     logger.info(
@@ -279,12 +231,3 @@ def _announce(target: HubTarget, changes: Changes) -> None:
         show_size(size),
         f", deleting {len(changes.delete)} stale ones" if changes.delete else "",
     )
-
-
-def show_size(size: float) -> str:
-    """A number of bytes, for people: `12.3 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
