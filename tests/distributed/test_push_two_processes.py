@@ -1,47 +1,27 @@
 """`push_to_hub` with two processes: one pushes, nobody waits in vain, and a Hub that fails does not fail the run."""
 
-import json
-
 import pytest
 from launching import torchrun
+from tiny_sft import ONE_STEP, TOKEN, write_chats
 
 from trl_r1.stage_record import hash_file, read_stage_record
-
-
-TOKEN = "hf_" + "aB3dE" * 6
-CHATS = [
-    {"messages": [{"role": "user", "content": "hello ?"}, {"role": "assistant", "content": f"hello {word}"}]}
-    for word in ("friend", "hello", "so", "answer")
-]
-OPTIONS = {
-    "use_cpu": True,
-    "bf16": False,
-    "activation_checkpointing": False,
-    "report_to": "none",
-    "max_steps": 1,
-    "save_strategy": "no",
-    "per_device_train_batch_size": 2,
-    "expected_processes": 2,
-    "push_to_hub": True,
-}
 
 
 @pytest.fixture
 def train(tmp_path, checkpoint, hub_server, monkeypatch):
     """Train for a step under torchrun, with a token of this role; returns the output folder and what was printed."""
-    (tmp_path / "chats").mkdir()
-    (tmp_path / "chats" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in CHATS))
-    folders = {
+    values = ONE_STEP | {
         "model_name_or_path": checkpoint,
-        "dataset_name": tmp_path / "chats",
+        "dataset_name": write_chats(tmp_path / "chats"),
         "output_dir": tmp_path / "student",
+        "expected_processes": 2,
     }
 
     def train(role="write"):
         hub_server.add_user("me", token=TOKEN, role=role)
-        for name, value in (hub_server.environment(tmp_path / "cache") | {"HF_TOKEN": TOKEN}).items():
+        for name, value in hub_server.environment(tmp_path / "cache").items():
             monkeypatch.setenv(name, value)
-        options = [part for name, value in (OPTIONS | folders).items() for part in (f"--{name}", value)]
+        options = [part for name, value in values.items() for part in (f"--{name}", value)]
         return tmp_path / "student", torchrun("-m", "trl_r1.scripts.sft", *options)
 
     return train

@@ -1,12 +1,12 @@
 """`push_to_hub` and tokens in pipelines: where a stage goes, what is copied of its recipe, what makes it stale."""
 
-import json
 import os
 import subprocess
 import sys
 
 import pytest
 import yaml
+from tiny_sft import ONE_STEP, TOKEN, write_chats
 
 from trl_r1.errors import PublishError, RecipeError
 from trl_r1.pipeline import load_pipeline
@@ -16,7 +16,6 @@ from trl_r1.pipeline.relocation import stage_recipe
 from trl_r1.stage_record import StageRecord, write_stage_record
 
 
-TOKEN = "hf_" + "aB3dE" * 6
 RECIPE = """\
 # trl-r1 sft --config sft.yaml
 model_name_or_path: base   # the base
@@ -170,24 +169,17 @@ def test_a_hub_that_is_gone_is_waited_for_once(world, monkeypatch):
 @pytest.mark.timeout(900)
 def test_what_could_not_be_sent_is_sent_by_the_next_run(world, checkpoint, hub_server):
     hub_server.add_user("me", token=TOKEN, role="write")
-    recipe = {
-        **{
-            "model_name_or_path": checkpoint,
-            "dataset_name": str(world.folder / "chats"),
-            "push_to_hub": True,
-            "hub_tag": "v1",
-        },
-        **{"output_dir": str(world.output / "student"), "use_cpu": True, "bf16": False, "report_to": "none"},
-        **{"activation_checkpointing": False, "max_steps": 1, "per_device_train_batch_size": 2, "hub_tag": "v1"},
+    recipe = ONE_STEP | {
+        "model_name_or_path": checkpoint,
+        "dataset_name": write_chats(world.folder / "chats"),
+        "output_dir": str(world.output / "student"),
+        "hub_tag": "v1",
     }
     (world.folder / "sft.yaml").write_text(yaml.safe_dump(recipe))
-    chat = [{"role": "user", "content": "hello ?"}, {"role": "assistant", "content": "hello friend"}]
-    (world.folder / "chats").mkdir()
-    (world.folder / "chats" / "train.jsonl").write_text((json.dumps({"messages": chat}) + "\n") * 4)
     world.write({"student": {"script": "sft", "config": "sft.yaml"}})
 
     def run():
-        environment = os.environ | hub_server.environment(world.folder / "cache") | {"HF_TOKEN": TOKEN}
+        environment = os.environ | hub_server.environment(world.folder / "cache")
         command = [sys.executable, "-m", "trl_r1.cli", "run", str(world.path)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
         assert done.returncode == 0, done.stdout + done.stderr

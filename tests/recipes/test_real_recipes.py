@@ -111,7 +111,6 @@ def workplace(tmp_path_factory):
             hub.seed(name, files, repo_type="dataset")
         hub.add_user("your-name", token=TOKEN)  # the placeholder of the recipes
         environment = os.environ | hub.environment(folder / "cache")
-        environment["PYTHONPATH"] = os.pathsep.join([environment["PYTHONPATH"], str(ROOT)])
         script = str(Path(__file__).with_name("train_recipes.py"))
         done = subprocess.run(
             [sys.executable, script, "runs.json"], cwd=folder, env=environment, capture_output=True, text=True

@@ -14,7 +14,6 @@ from trl_r1.hub import Lineage
 from trl_r1.stage_record import hash_weights, read_stage_record
 
 
-ROOT = Path(__file__).parents[2]
 TOKEN = "hf_" + "aB3dE" * 6
 CHAT = [{"role": "user", "content": "what is 3 plus 4 ?"}, {"role": "assistant", "content": "<think> 7 </think> 7"}]
 QUESTIONS = [{"problem": f"what is {a} plus 4 ?", "solution": str(a + 4)} for a in range(4)]
@@ -61,8 +60,7 @@ def world(tmp_path, checkpoint, hub_server):
     for name, rows in ("chats", [{"messages": CHAT}] * 4), ("questions", QUESTIONS):
         (tmp_path / name).mkdir()
         (tmp_path / name / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    environment = os.environ | hub_server.environment(tmp_path / "cache") | {"HF_TOKEN": TOKEN}
-    environment["PYTHONPATH"] = os.pathsep.join([environment["PYTHONPATH"], str(ROOT)])
+    environment = os.environ | hub_server.environment(tmp_path / "cache")
 
     def python(*arguments):
         done = subprocess.run(

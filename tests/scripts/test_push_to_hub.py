@@ -1,52 +1,29 @@
 """`push_to_hub` in recipes, against the loopback Hub, in processes of their own: before, after, again, and in vain."""
 
-import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
+from tiny_sft import ONE_STEP, TOKEN, write_chats
 
 from trl_r1.stage_record import read_stage_record
-
-
-ROOT = Path(__file__).parents[2]
-TOKEN = "hf_" + "aB3dE" * 6
-CHATS = [
-    {"messages": [{"role": "user", "content": "hello ?"}, {"role": "assistant", "content": f"hello {word}"}]}
-    for word in ("friend", "hello", "so", "answer")
-]
-RECIPE = {
-    "use_cpu": True,
-    "bf16": False,
-    "activation_checkpointing": False,
-    "report_to": "none",
-    "max_steps": 1,
-    "save_strategy": "no",
-    "per_device_train_batch_size": 2,
-    "push_to_hub": True,
-}
 
 
 @pytest.fixture
 def start(tmp_path, checkpoint, hub_server):
     """Run `sft` on a recipe of these values; returns exit code, output folder, and what it printed."""
     hub_server.add_user("me", token=TOKEN, role="write")
-    (tmp_path / "chats").mkdir()
-    (tmp_path / "chats" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in CHATS))
-    inputs = {"model_name_or_path": checkpoint, "dataset_name": str(tmp_path / "chats")}
+    inputs = {"model_name_or_path": checkpoint, "dataset_name": write_chats(tmp_path / "chats")}
 
     def start(*arguments, token=TOKEN, **values):
         output = tmp_path / "student"
-        (tmp_path / "sft.yaml").write_text(yaml.safe_dump(RECIPE | inputs | {"output_dir": str(output)} | values))
-        environment = os.environ | hub_server.environment(tmp_path / "cache")
-        environment.pop("HF_TOKEN", None)
-        if token:
-            environment["HF_TOKEN"] = token
+        (tmp_path / "sft.yaml").write_text(yaml.safe_dump(ONE_STEP | inputs | {"output_dir": str(output)} | values))
+        environment = os.environ | hub_server.environment(tmp_path / "cache", token)
+        if not token:
+            del environment["HF_TOKEN"]
         command = [sys.executable, "-m", "trl_r1.scripts.sft", "--config", str(tmp_path / "sft.yaml"), *arguments]
-        environment["PYTHONPATH"] = os.pathsep.join([environment["PYTHONPATH"], str(ROOT)])
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
         return done.returncode, output, done.stdout + done.stderr
 
