@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from huggingface_hub import HfApi, constants
 
+from trl_r1 import redaction
 from trl_r1.errors import PublishError
 from trl_r1.hub import HubTarget, check_target
 from trl_r1.hub.publishing import access
@@ -104,8 +105,16 @@ def test_without_a_token(online, monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
     with pytest.raises(PublishError, match=r"token: none found; set HF_TOKEN .*`hf auth login`"):
         check_target(HubTarget(repo_id="me/x"))
-    with pytest.raises(PublishError, match="token: has letters that no token has"):
-        check_target(HubTarget(repo_id="me/x", token="hf_a\nb"))
+    for token in ("hf_a\nb", "hf_a b", "hf_ü"):
+        with pytest.raises(PublishError, match="token: has letters that no token has"):
+            check_target(HubTarget(repo_id="me/x", token=token))
+
+
+def test_a_token_of_no_known_form_is_hidden_once_it_was_used(online, monkeypatch):
+    monkeypatch.setattr(redaction, "_remembered", set())
+    online.add_user("other", token="of-no-known-form")
+    check_target(HubTarget(repo_id="other/x", token="of-no-known-form"))
+    assert redaction.hide_secrets("sent with of-no-known-form") == "sent with [redacted]"
 
 
 def test_without_the_hub(online, monkeypatch):
@@ -172,9 +181,11 @@ def test_the_hub_is_asked_whose_a_token_is_once_in_a_while(online, monkeypatch):
         check_target(HubTarget(repo_id=name))
     asked = [request for request in online.requests if "whoami" in request.path]
     assert len(asked) == 1
+    online.add_user("other", token="hf_other")
+    assert check_target(HubTarget(repo_id="x", token="hf_other")).repo_id == "other/x"  # no answer of another token's
     monkeypatch.setattr(access, "ANSWER_LIFETIME", 0.0)
     check_target(HubTarget(repo_id="me/x"))
-    assert len([request for request in online.requests if "whoami" in request.path]) == 2
+    assert len([request for request in online.requests if "whoami" in request.path]) == 3
 
 
 def test_an_address_with_a_password_is_shown_and_written_without_it():
