@@ -173,3 +173,8 @@ def test_a_script_says_no_secret_in_a_library_s_log_a_thread_or_at_its_end():
     assert "0123456789" not in done.stderr
     for expected in (f"GET https://{REDACTED}@host", f"in a thread {REDACTED}", f"at the end {REDACTED}"):
         assert expected in done.stderr
+
+
+def test_a_secret_inside_a_longer_one_leaves_no_rest_of_it(monkeypatch):
+    monkeypatch.setattr(redaction, "_remembered", {"password", "password-of-mine"})
+    assert hide_secrets("said password-of-mine") == f"said {REDACTED}"

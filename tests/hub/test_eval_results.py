@@ -8,6 +8,7 @@ from fake_run import measured
 from huggingface_hub import parse_eval_result_entries
 
 from trl_r1.errors import RecordError
+from trl_r1.hub.cards import eval_results
 from trl_r1.hub.cards.eval_results import benchmark_entries, index_results, write_benchmark_files
 from trl_r1.run_records import Evaluation
 from trl_r1.stage_record import Measurement
@@ -76,3 +77,9 @@ def test_a_suite_without_accuracy_is_no_benchmark_result():
     only = dataclasses.replace(evaluation(), metrics={"well_formed": Measurement(value=0.5)})
     assert benchmark_entries([only]) == {}
     assert [each.metric_type for each in index_results([only])] == ["well_formed"]
+
+
+def test_variants_that_differ_in_case_or_marks_have_files_of_their_own():
+    names = eval_results._file_names({"MATH greedy", "math greedy", "math/greedy", "aime"})
+    assert len({name.casefold() for name in names.values()}) == 4
+    assert names["aime"] == "aime.yaml"
