@@ -21,7 +21,7 @@ from trl_r1.hub.cards.text import render, seal, write_whole
 from trl_r1.hub.cards.together import CARD_NAME, write_cards
 from trl_r1.hub.cards.usage import cite
 from trl_r1.hub.lineage import Lineage
-from trl_r1.hub.publishing import read_published
+from trl_r1.hub.publishing.published import read_published
 from trl_r1.hub.publishing.target import MAIN
 from trl_r1.run_records import FinishedStage, RunRecords
 from trl_r1.stage_record import DATA_SUFFIXES, StageRecord, read_stage_record, weight_files
