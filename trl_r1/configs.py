@@ -11,7 +11,13 @@ from trl_r1.errors import RecipeError
 from trl_r1.grpo_checks import CHOICES, grpo_problems
 from trl_r1.presets import CONVENIENCES, PRESETS, apply_preset, derive_batch, nearest
 from trl_r1.script_arguments import (
+    CompositionArguments,
+    DecontaminationArguments,
+    DifficultyArguments,
+    DistillationScriptArguments,
     EvaluationArguments,
+    GeneralDataArguments,
+    GenerationArguments,
     GRPOScriptArguments,
     R1ScriptArguments,
     RejectionSamplingArguments,
@@ -26,8 +32,14 @@ if TYPE_CHECKING:
 __all__ = [
     "CHOICES",
     "PRESETS",
+    "CompositionArguments",
+    "DecontaminationArguments",
+    "DifficultyArguments",
+    "DistillationScriptArguments",
     "EvaluationArguments",
     "GRPOScriptArguments",
+    "GeneralDataArguments",
+    "GenerationArguments",
     "R1GRPOConfig",
     "R1ScriptArguments",
     "RejectionSamplingArguments",

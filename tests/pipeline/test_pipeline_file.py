@@ -4,7 +4,7 @@ import pytest
 
 from trl_r1.errors import RecipeError
 from trl_r1.pipeline import load_pipeline
-from trl_r1.pipeline.graph import VERBS, stages_behind
+from trl_r1.pipeline.graph import stages_behind
 from trl_r1.pipeline.loading import strings_in
 
 
@@ -124,12 +124,6 @@ def test_missing_file_names_it(world):
 
 def test_strings_in_finds_nested_ones():
     assert list(strings_in({"a": ["x", {"b": "y"}], "c": 3})) == ["x", "y"]
-
-
-def test_verbs_are_those_of_recipes():
-    from trl_r1.recipe import VERBS as RECIPE_VERBS
-
-    assert set(VERBS) == set(RECIPE_VERBS)
 
 
 def test_recipes_are_checked_before_anything_runs(world):

@@ -521,7 +521,7 @@ def test_help_lists_fields_and_ends_well(capsys):
 
 
 def test_every_verb_is_known():
-    assert VERBS == ("grpo", "sft", "reward_model", "rejection_sample", "evaluate")
+    assert {"grpo", "sft", "generate", "decontaminate", "evaluate"} <= set(VERBS)
 
 
 def test_importing_recipes_is_light():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trl_r1.recipe import VERBS, header_of, inspect_recipe, is_pipeline, load_yaml
-from trl_r1.recipe.checks import TRAINING_VERBS
+from trl_r1.stage_record.kinds import TRAINING_VERBS
 from trl_r1.user_code import find_file
 
 

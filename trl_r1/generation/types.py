@@ -13,6 +13,10 @@ from trl_r1.errors import R1Error, RecipeError
 
 
 FinishReason = Literal["stop", "length"]
+Prompt = str | Sequence[Mapping[str, Any]]  # what the policy reads, or the messages of a chat
+
+
+_ALLOWED: Mapping[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,8 @@ class SamplingParameters:
             Same prompts, parameters and engine give the same text.
         batch_size (`int`, *optional*, defaults to `256`):
             Completions generated at once. It is part of what makes sampled text repeatable.
+        logprobs (`bool`, *optional*, defaults to `False`):
+            Whether completions carry the log-probability of each of their tokens.
 
     Raises:
         [`RecipeError`]: with every value that is out of range.
@@ -44,6 +50,7 @@ class SamplingParameters:
     num_samples: int = 1
     seed: int = 42
     batch_size: int = 256
+    logprobs: bool = False
 
     def __post_init__(self) -> None:
         problems = [*self._type_problems()] or [*self._range_problems()]
@@ -53,9 +60,9 @@ class SamplingParameters:
     def _type_problems(self) -> list[str]:
         problems = []
         for spec in dataclasses.fields(self):
-            value, allowed = getattr(self, spec.name), (int, float) if spec.type == "float" else (int,)
-            if isinstance(value, bool) or not isinstance(value, allowed):
-                problems.append(f"{spec.name}: {value!r} is not {spec.type}; give a number of that type")
+            value, allowed = getattr(self, spec.name), _ALLOWED[str(spec.type)]
+            if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+                problems.append(f"{spec.name}: {value!r} is not {spec.type}; give a value of that type")
         return problems
 
     def _range_problems(self) -> list[str]:
@@ -118,14 +125,30 @@ class Completion:
         text (`str`):
             Decoded, special tokens left out.
         token_ids (`tuple[int, ...]`):
-            As generated, the end token included, padding not: its length is the length TRL logs.
+            As generated, the end token included, padding not: its length is the length TRL logs. Empty from a server
+            that does not give them.
         finish_reason (`"stop"` or `"length"`):
             Whether the policy ended the completion or the limit did.
+        logprobs (`tuple[float, ...]`, *optional*):
+            Natural log-probability of each token under the policy itself, before temperature and nucleus; `None`
+            unless asked for.
+        seed (`int`, *optional*):
+            What it was drawn with: of its batch, or its own where an engine draws each on its own.
+        usage_tokens (`int`, *optional*):
+            Tokens generated, as a server counts them, where it does not give the tokens.
     """
 
     text: str
     token_ids: tuple[int, ...]
     finish_reason: FinishReason
+    logprobs: tuple[float, ...] | None = None
+    seed: int | None = None
+    usage_tokens: int | None = None
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens generated, the end token included."""
+        return len(self.token_ids) if self.token_ids or self.usage_tokens is None else self.usage_tokens
 
     def __post_init__(self) -> None:
         if self.finish_reason not in ("stop", "length"):

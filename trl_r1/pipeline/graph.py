@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from trl_r1.errors import RecipeError
+from trl_r1.stage_record.kinds import VERBS
 
 
-VERBS = ("sft", "grpo", "reward_model", "rejection_sample", "evaluate")
 LOG_FOLDER = "logs"
 
 

@@ -22,10 +22,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from trl_r1.errors import RecipeError
-from trl_r1.pipeline.graph import LOG_FOLDER, VERBS, Pipeline, Stage, ancestors, describe_unknown, sort_stages
+from trl_r1.pipeline.graph import LOG_FOLDER, Pipeline, Stage, ancestors, describe_unknown, sort_stages
 from trl_r1.recipe.hub_checks import secret_problems
 from trl_r1.recipe.yaml_files import load_yaml
 from trl_r1.redaction import ADVICE, secrets_in
+from trl_r1.stage_record.kinds import VERBS
 from trl_r1.user_code import find_file
 
 

@@ -1,6 +1,5 @@
 """Recipes: YAML files checked whole before anything heavy starts."""
 
-from trl_r1.recipe.fields import VERBS
 from trl_r1.recipe.loading import (
     Recipe,
     header_of,
@@ -10,6 +9,7 @@ from trl_r1.recipe.loading import (
     validate_recipe,
 )
 from trl_r1.recipe.yaml_files import load_yaml
+from trl_r1.stage_record.kinds import VERBS
 
 
 __all__ = [

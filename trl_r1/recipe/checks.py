@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from trl_r1.presets import nearest
+from trl_r1.recipe.data_checks import DATA_PROBLEMS, sampling_problems
 from trl_r1.recipe.entries import checkpoint_problems, comparison_problems, suite_problems
 from trl_r1.recipe.hub_checks import hub_problems, secret_problems
 from trl_r1.recipe.inputs import input_problems, named, template_problems
-from trl_r1.user_code import find_file
-
-
-TRAINING_VERBS: Final = ("grpo", "sft", "reward_model")
+from trl_r1.stage_record.kinds import SAMPLING_VERBS, TRAINING_VERBS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +59,10 @@ def check_recipe(context: RecipeContext) -> list[str]:
         from trl_r1.configs import grpo_problems
 
         problems += [*grpo_problems(context.values), *_rewards(context), *_rollout(context)]
-    if context.verb == "rejection_sample":
-        problems += _sampling(context.values)
+    if context.verb in SAMPLING_VERBS:
+        problems += sampling_problems(context.values)
+    if context.verb in DATA_PROBLEMS:
+        problems += DATA_PROBLEMS[context.verb](context.values)
     if context.verb == "evaluate":
         checkpoints, suites, comparisons = (context.values[name] for name in ("checkpoints", "suites", "comparisons"))
         problems += [*checkpoint_problems(checkpoints), *suite_problems(suites)]
@@ -97,7 +97,7 @@ def _required(context: RecipeContext) -> Iterator[str]:
         yield f"seed: {values['seed']} must be at least 0 and below {_SEEDS}"
     if context.verb == "evaluate":
         return
-    if not values["model_name_or_path"]:
+    if "model_name_or_path" in values and not values["model_name_or_path"]:
         yield "model_name_or_path: missing; give a folder or a Hub id"
     if not values["dataset_name"] and not values["datasets"]:
         yield "dataset_name: missing; give a folder, a Hub id, or a mixture in `datasets`"
@@ -162,26 +162,6 @@ def _rollout(context: RecipeContext) -> Iterator[str]:
         yield f"generation_batch_size: {rollout} is no multiple of {batch}, the batch of all processes; make it one"
     elif rollout is not None and rollout % generations:
         yield f"generation_batch_size: {rollout} is no multiple of num_generations {generations}; make it one"
-
-
-def _sampling(values: Mapping[str, Any]) -> Iterator[str]:
-    yield from _bounds(values, ("num_generations",), 1)
-    yield from _bounds(values, ("temperature",), 0)
-    if not 0 < values["top_p"] <= 1:
-        yield f"top_p: {values['top_p']} must be above 0 and at most 1"
-    if values["temperature"] == 0 and values["num_generations"] > 1:
-        yield "num_generations: all samples are the same at temperature 0; set it to 1 or the temperature above 0"
-    if values["max_repetition"] is not None and not 0 <= values["max_repetition"] <= 1:
-        yield f"max_repetition: {values['max_repetition']} must be between 0 and 1"
-    if values["refine"] and not _is_function_path(values["refine"]):
-        yield f"refine: {values['refine']!r} names no function; write path.py:name or package.module.name"
-
-
-def _is_function_path(text: str) -> bool:
-    path, colon, name = text.rpartition(":")
-    if colon:
-        return name.isidentifier() and path.endswith(".py") and find_file(path).is_file()
-    return "." in text and all(part.isidentifier() for part in text.split("."))
 
 
 def _processes(context: RecipeContext) -> Iterator[str]:

@@ -6,20 +6,18 @@ import argparse
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from trl_r1.errors import RecipeError
 from trl_r1.presets import CONVENIENCES, PRESETS, nearest
-from trl_r1.recipe.checks import TRAINING_VERBS
 from trl_r1.recipe.specs import FieldSpec, field_specs
 from trl_r1.recipe.values import ValueProblemError, convert
 from trl_r1.redaction import is_secret_name, secrets_in
+from trl_r1.stage_record.kinds import VERBS
 
 
 if TYPE_CHECKING:
     from trl import TrlParser
-
-VERBS: Final = (*TRAINING_VERBS, "rejection_sample", "evaluate")
 
 
 @dataclass
@@ -35,7 +33,7 @@ class _Conveniences:
 
 def dataclasses_of(verb: str) -> dict[str, type]:
     """The dataclasses a verb's recipe fills, by their name in [`Recipe`]."""
-    from trl import DatasetMixtureConfig, ModelConfig, RewardConfig, SFTConfig
+    from trl import DatasetMixtureConfig, DistillationConfig, ModelConfig, RewardConfig, SFTConfig
 
     from trl_r1 import configs
 
@@ -48,7 +46,17 @@ def dataclasses_of(verb: str) -> dict[str, type]:
             "training_args": RewardConfig,
             **shared,
         },
+        "distill": {
+            "script_args": configs.DistillationScriptArguments,
+            "training_args": DistillationConfig,
+            **shared,
+        },
+        "generate": {"script_args": configs.GenerationArguments, **shared},
         "rejection_sample": {"script_args": configs.RejectionSamplingArguments, **shared},
+        "general_data": {"script_args": configs.GeneralDataArguments, **shared},
+        "estimate_difficulty": {"script_args": configs.DifficultyArguments, **shared},
+        "decontaminate": {"script_args": configs.DecontaminationArguments, "dataset_args": DatasetMixtureConfig},
+        "compose": {"script_args": configs.CompositionArguments, "dataset_args": DatasetMixtureConfig},
         "evaluate": {"script_args": configs.EvaluationArguments},
     }
     if verb not in kinds:

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from trl_r1.stage_record.kinds import KINDS, SAMPLING_VERBS, TRAINING_VERBS
 from trl_r1.stage_record.schema import DataSource, StageRecord
 
 
-KINDS = ("grpo", "sft", "reward_model", "rejection_sample", "evaluate", "script")
-MODEL_ROLES = {"grpo": "base", "sft": "base", "reward_model": "base", "rejection_sample": "teacher"}
+MODEL_ROLES = {**dict.fromkeys(TRAINING_VERBS, "base"), **dict.fromkeys(SAMPLING_VERBS, "teacher")}
 DEFAULT_SPLIT = "train"  # TRL's default of `dataset_train_split`
 SHA256 = re.compile(r"[0-9a-f]{64}")
 CLOCK_SLACK = 60.0  # seconds: two clocks of one cluster differ, and one may be set while a stage runs

@@ -88,7 +88,7 @@ class StageRecord:
         stage (`str`):
             Name of the stage, for example `"r1_zero"`.
         kind (`str`):
-            What ran: `"grpo"`, `"sft"`, `"reward_model"`, `"rejection_sample"`, `"evaluate"` or `"script"`.
+            What ran: one of `VERBS`, or `"script"`.
         started, finished (`str`):
             ISO 8601, UTC.
         seconds, cpu_seconds (`float`):

@@ -8,13 +8,12 @@ from typing import Any, Final
 
 from trl_r1.hub.publishing.target import MAIN, HubTarget, RepoType
 from trl_r1.recipe.hub_checks import HUB_FIELDS
+from trl_r1.stage_record.kinds import DATA_VERBS, TRAINING_VERBS
 
 
 _TYPES: Final[Mapping[str, tuple[str, RepoType]]] = {
-    "grpo": ("hub_model_id", "model"),
-    "sft": ("hub_model_id", "model"),
-    "reward_model": ("hub_model_id", "model"),
-    "rejection_sample": ("hub_dataset_id", "dataset"),
+    **dict.fromkeys(TRAINING_VERBS, ("hub_model_id", "model")),
+    **dict.fromkeys(DATA_VERBS, ("hub_dataset_id", "dataset")),
 }
 
 

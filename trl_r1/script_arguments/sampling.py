@@ -1,0 +1,173 @@
+"""Arguments of the verbs that sample a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from trl_r1.script_arguments.common import R1ScriptArguments
+
+
+@dataclass
+class DatasetOutputArguments(R1ScriptArguments):
+    """
+    Arguments of every verb that leaves a data set.
+
+    Args:
+        output_dir (`str`, *optional*):
+            Folder for the rows and `stage.json`. Required.
+        seed (`int`, *optional*, defaults to `42`):
+            Of all that is drawn.
+        push_to_hub (`bool`, *optional*, defaults to `False`):
+            Whether to publish the data set when it is written. A push that fails does not fail the stage.
+        hub_dataset_id (`str`, *optional*):
+            Repository of the data set. By default the output folder's name, with the token's owner as namespace.
+        hub_revision (`str`, *optional*):
+            Branch to push to; made when it does not exist.
+        hub_private_repo (`bool`, *optional*):
+            Whether a repository made for it is private. It is, unless this is `False`.
+        hub_token (`str`, *optional*):
+            Token with write permission. Better set `HF_TOKEN` or use `hf auth login`.
+    """
+
+    output_dir: str | None = field(default=None, metadata={"help": "Folder for the rows and stage.json."})
+    seed: int = field(default=42, metadata={"help": "Seed of all that is drawn."})
+    push_to_hub: bool = field(default=False, metadata={"help": "Publish the data set when it is written."})
+    hub_dataset_id: str | None = field(
+        default=None, metadata={"help": "Repository of the data set. By default the output folder's name."}
+    )
+    hub_revision: str | None = field(default=None, metadata={"help": "Branch to push to."})
+    hub_private_repo: bool | None = field(
+        default=None, metadata={"help": "Whether a new repository is private. It is unless this is false."}
+    )
+    hub_token: str | None = field(
+        default=None, metadata={"help": "Token with write permission. Better set HF_TOKEN or use hf auth login."}
+    )
+
+
+@dataclass
+class SamplingArguments(DatasetOutputArguments):
+    """
+    Arguments of every verb that samples a model. The model is `model_name_or_path`.
+
+    Args:
+        engine (`str`, *optional*, defaults to `"transformers"`):
+            What generates: `"transformers"` and `"vllm"` in this process, `"server"` any OpenAI-compatible endpoint.
+        num_generations (`int`, *optional*, defaults to `8`):
+            Samples a prompt.
+        temperature, top_p (`float`, *optional*, defaults to `1.0`):
+            Of the samples.
+        max_completion_length (`int`, *optional*, defaults to `256`):
+            Longest sample, in tokens.
+        generation_batch_size (`int`, *optional*, defaults to `256`):
+            Samples generated at once, and written at once: what a kill can cost.
+
+        > Parameters of the engine `vllm`, named as TRL names them
+
+        vllm_gpu_memory_utilization (`float`, *optional*, defaults to `0.9`):
+            Share of the memory of a GPU (on the CPU of all memory) the engine may take.
+        vllm_tensor_parallel_size (`int`, *optional*, defaults to `1`):
+            GPUs one copy of the model is split over. Copies are run in parallel by starting more processes.
+        vllm_max_model_length (`int`, *optional*):
+            Longest prompt with completion, in tokens. By default the model's.
+
+        > Parameters of the engine `server`
+
+        server_base_url (`str`, *optional*):
+            Address, such as `http://localhost:8000/v1`. Required.
+        server_api_key_env (`str`, *optional*):
+            Environment variable with the token, which is never recorded or logged.
+        server_tokenizer (`str`, *optional*):
+            Tokenizer of the model served, a folder or Hub id: prompts are then rendered here and sent as tokens, as
+            in training. Without it they are sent as chats.
+        server_max_concurrency (`int`, *optional*, defaults to `16`):
+            Requests in flight, of each process.
+        server_requests_per_minute (`float`, *optional*):
+            Pace, of each process.
+        server_timeout (`float`, *optional*, defaults to `600.0`):
+            Seconds for a request.
+        server_max_retries (`int`, *optional*, defaults to `5`):
+            Repetitions of a request after an error that may pass.
+    """
+
+    engine: str = field(
+        default="transformers",
+        metadata={"help": "What generates.", "choices": ["transformers", "vllm", "server"]},
+    )
+    num_generations: int = field(default=8, metadata={"help": "Samples a prompt."})
+    temperature: float = field(default=1.0, metadata={"help": "Temperature of the samples."})
+    top_p: float = field(default=1.0, metadata={"help": "Nucleus of the samples."})
+    max_completion_length: int = field(default=256, metadata={"help": "Longest sample, in tokens."})
+    generation_batch_size: int = field(default=256, metadata={"help": "Samples generated, and written, at once."})
+    vllm_gpu_memory_utilization: float = field(default=0.9, metadata={"help": "Share of the memory vLLM may take."})
+    vllm_tensor_parallel_size: int = field(default=1, metadata={"help": "GPUs one copy of the model is split over."})
+    vllm_max_model_length: int | None = field(
+        default=None, metadata={"help": "Longest prompt with completion, in tokens. By default the model's."}
+    )
+    server_base_url: str | None = field(default=None, metadata={"help": "Address of an OpenAI-compatible endpoint."})
+    server_api_key_env: str | None = field(default=None, metadata={"help": "Environment variable with its token."})
+    server_tokenizer: str | None = field(
+        default=None, metadata={"help": "Tokenizer of the model served; without it prompts are sent as chats."}
+    )
+    server_max_concurrency: int = field(default=16, metadata={"help": "Requests in flight, of each process."})
+    server_requests_per_minute: float | None = field(default=None, metadata={"help": "Pace, of each process."})
+    server_timeout: float = field(default=600.0, metadata={"help": "Seconds for a request."})
+    server_max_retries: int = field(default=5, metadata={"help": "Repetitions after an error that may pass."})
+
+
+@dataclass
+class GenerationArguments(SamplingArguments):
+    """Arguments of `trl-r1 generate`, which samples a model and keeps every sample: those of all that sample."""
+
+
+@dataclass
+class RejectionSamplingArguments(SamplingArguments):
+    """
+    Arguments of `trl-r1 rejection_sample`, which samples a teacher and keeps what passes.
+
+    The teacher is `model_name_or_path`.
+
+    Args:
+        keep_correct (`bool`, *optional*, defaults to `True`):
+            Drop samples whose answer is not verified as correct.
+        keep_well_formed (`bool`, *optional*, defaults to `True`):
+            Drop samples with a format defect.
+        keep_language_consistent (`bool`, *optional*, defaults to `True`):
+            Drop samples whose chain of thought mixes languages.
+        language_ignored_tokens (`list[str]`, *optional*):
+            Tokens that are no words, such as labels of operands.
+        max_repetition (`float`, *optional*):
+            Drop samples whose share of repeated n-grams is larger.
+        max_reasoning_tokens (`int`, *optional*):
+            Drop samples with a longer chain of thought.
+        max_kept_per_prompt (`int`, *optional*, defaults to `1`):
+            Samples kept of one prompt; `null` for no limit.
+        max_rows (`int`, *optional*):
+            Rows kept in all.
+        refine (`str`, *optional*):
+            Function `(row, parsed) -> str` that rewrites a kept sample: a dotted path or `path.py:name`. Its result is
+            verified again.
+        output_format (`str`, *optional*, defaults to `"messages"`):
+            `"messages"` or `"prompt_completion"`.
+    """
+
+    keep_correct: bool = field(default=True, metadata={"help": "Drop samples not verified as correct."})
+    keep_well_formed: bool = field(default=True, metadata={"help": "Drop samples with a format defect."})
+    keep_language_consistent: bool = field(default=True, metadata={"help": "Drop samples that mix languages."})
+    language_ignored_tokens: list[str] = field(
+        default_factory=list, metadata={"help": "Tokens that are no words, such as labels of operands."}
+    )
+    max_repetition: float | None = field(
+        default=None, metadata={"help": "Drop samples whose share of repeated n-grams is larger."}
+    )
+    max_reasoning_tokens: int | None = field(
+        default=None, metadata={"help": "Drop samples with a longer chain of thought."}
+    )
+    max_kept_per_prompt: int | None = field(default=1, metadata={"help": "Samples kept of one prompt."})
+    max_rows: int | None = field(default=None, metadata={"help": "Rows kept in all."})
+    refine: str | None = field(
+        default=None, metadata={"help": "Function (row, parsed) -> str that rewrites a kept sample."}
+    )
+    output_format: str = field(
+        default="messages",
+        metadata={"help": "Form of the rows written.", "choices": ["messages", "prompt_completion"]},
+    )

@@ -1,0 +1,64 @@
+"""Arguments of the verbs that train, beside TRL's configurations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from trl_r1.script_arguments.common import R1ScriptArguments
+from trl_r1.script_arguments.values import RewardSpec
+
+
+@dataclass
+class GRPOScriptArguments(R1ScriptArguments):
+    """
+    Script arguments of `trl-r1 grpo`.
+
+    Args:
+        reward_funcs (`list[str | dict]`):
+            Reward functions: a name of `trl_r1.rewards` or `trl.rewards`, a dotted path, a file (`path.py:name`), or
+            a mapping of one of these to its parameters. Weights go into `reward_weights`.
+        canary (`str`, *optional*, defaults to `"none"`):
+            Second opinion on a sample of each rollout, from other code than the reward: `"math"` (Math-Verify alone),
+            `"exact"` (the same characters) or `"none"`. It is logged and watched, and never enters the reward.
+        merge_adapter (`bool`, *optional*, defaults to `True`):
+            With `use_peft`, whether to write the merged model too, into `merged/` of the output folder. It is made on
+            the CPU, with four bytes a weight, and checked against the adapter.
+    """
+
+    reward_funcs: list[RewardSpec] = field(
+        default_factory=list,
+        metadata={
+            "help": "Reward functions: names, dotted paths, path.py:name, or JSON of a name and its parameters."
+        },
+    )
+    canary: str = field(
+        default="none",
+        metadata={
+            "help": "Second opinion on a sample of each rollout, from other code than the reward.",
+            "choices": ["none", "exact", "math"],
+        },
+    )
+    merge_adapter: bool = field(
+        default=True, metadata={"help": "With use_peft, whether to write the merged model too, into merged/."}
+    )
+
+
+@dataclass
+class SFTScriptArguments(R1ScriptArguments):
+    """
+    Script arguments of `trl-r1 sft`.
+
+    Args:
+        merge_adapter (`bool`, *optional*, defaults to `True`):
+            With `use_peft`, whether to write the merged model too, into `merged/` of the output folder. It is made on
+            the CPU, with four bytes a weight, and checked against the adapter.
+    """
+
+    merge_adapter: bool = field(
+        default=True, metadata={"help": "With use_peft, whether to write the merged model too, into merged/."}
+    )
+
+
+@dataclass
+class RewardModelScriptArguments(R1ScriptArguments):
+    """Script arguments of `trl-r1 reward_model`: those of every stage."""
