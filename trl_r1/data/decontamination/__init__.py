@@ -1,0 +1,1 @@
+"""What of a benchmark is in the data: found, reported, and taken out."""
