@@ -8,6 +8,7 @@
     ├── TemplateError    a prompt or chat template does not do what training needs
     ├── RecordError      a `stage.json` is missing, damaged or of another schema
     ├── PipelineError    a pipeline cannot be ordered, or one of its stages failed
+    ├── GenerationError  samples are missing; carries how many, and why
     ├── CheckpointError  a checkpoint's folder would not load elsewhere, or is not what was trained
     └── PublishError     the Hub refuses, cannot be reached, or holds other bytes than were sent
 
@@ -16,7 +17,12 @@ Command-line entry points turn an `R1Error` into its message and exit code 2, wi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import Final
+
+
+MOST_REASONS: Final = 5  # told in one message
 
 
 class R1Error(ValueError):
@@ -63,6 +69,29 @@ class RecordError(R1Error):
 
 class PipelineError(R1Error):
     """A pipeline cannot be ordered or run."""
+
+
+class GenerationError(R1Error):
+    """
+    An engine could not draw every sample it was asked for. Fewer samples, or empty ones, would be a wrong answer.
+
+    Args:
+        count (`int`):
+            Samples that are missing.
+        reasons (`Sequence[str]`):
+            Why, a line each; equal ones are told once, with how often.
+        total (`int`, *optional*):
+            Samples that were asked for.
+    """
+
+    def __init__(self, count: int, reasons: Sequence[str], total: int | None = None) -> None:
+        self.count = count
+        self.reasons = list(reasons)
+        self.total = total
+        told = [f"{line} ({times} times)" if times > 1 else line for line, times in Counter(self.reasons).items()]
+        more = f"; and {len(told) - MOST_REASONS} more reasons" if len(told) > MOST_REASONS else ""
+        asked = f" of {total}" if total is not None else ""
+        super().__init__(f"samples: {count}{asked} could not be had: {'; '.join(told[:MOST_REASONS])}{more}")
 
 
 class CheckpointError(R1Error):

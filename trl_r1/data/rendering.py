@@ -13,6 +13,7 @@ from trl_r1.chat_template import (
     render_plain,
 )
 from trl_r1.errors import TemplateError
+from trl_r1.generation.prompts import render_text as render_text  # also from here, as before
 
 
 if TYPE_CHECKING:
@@ -20,17 +21,6 @@ if TYPE_CHECKING:
 
 Message = Mapping[str, Any]
 Prompt = str | Sequence[Message]
-
-
-def render_text(prompt: Prompt, tokenizer: Any, chat_template_kwargs: Mapping[str, Any] | None = None) -> str:
-    """What the policy reads: text as it is, messages through the chat template with its generation prompt."""
-    if isinstance(prompt, str):
-        return prompt
-    messages = [dict(message) for message in prompt]
-    text: str = tokenizer.apply_chat_template(
-        messages, tokenize=False, add_generation_prompt=True, **(chat_template_kwargs or {})
-    )
-    return text
 
 
 class PromptRenderer:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import logging
-import time
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from trl_r1.errors import R1Error
-from trl_r1.generation.types import Completion, GenerationSummary, SamplingParameters
+from trl_r1.generation.calls import generate_all
+from trl_r1.generation.prompts import encode_prompt
+from trl_r1.generation.types import Completion, FinishReason, GenerationSummary, Prompt, SamplingParameters
+from trl_r1.stage_record import hash_json
+from trl_r1.stage_record.describe import hash_model
 
 
 if TYPE_CHECKING:
     import torch
 
-
-logger = logging.getLogger(__name__)
+    from trl_r1.generation.plan import SampleRow
 
 
 class TransformersEngine:
@@ -32,6 +34,10 @@ class TransformersEngine:
             Policy, on the device it shall run on.
         tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
             Its tokenizer.
+        name (`str`, *optional*):
+            Folder or Hub id the weights are of, unchanged, for `identity`. Without it they are hashed themselves.
+        revision (`str`, *optional*):
+            Branch, tag or commit on the Hub.
 
     Example:
 
@@ -41,9 +47,12 @@ class TransformersEngine:
     ```
     """
 
-    def __init__(self, model: Any, tokenizer: Any) -> None:
+    def __init__(self, model: Any, tokenizer: Any, name: str | None = None, revision: str | None = None) -> None:
         self.model = model
         self.tokenizer = tokenizer
+        self._name = name
+        self._revision = revision
+        self._weights_sha256: str | None = None
         self.last_summary: GenerationSummary | None = None
         self._end_ids = _end_token_ids(model, tokenizer)
         pad = tokenizer.pad_token_id
@@ -81,17 +90,17 @@ class TransformersEngine:
                 f"model: {path!r} cannot be loaded ({reason}); give a checkpoint folder or a Hub id"
             ) from error
         target = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(model.to(target), tokenizer)
+        return cls(model.to(target), tokenizer, path, revision)
 
     def generate(
-        self, prompts: Sequence[str], params: SamplingParameters, progress: bool = False
+        self, prompts: Sequence[Prompt], params: SamplingParameters, progress: bool = False
     ) -> list[list[Completion]]:
         """
         Generate `params.num_samples` completions a prompt.
 
         Args:
-            prompts (`Sequence[str]`):
-                Rendered prompts.
+            prompts (`Sequence[str]` or sequence of chats):
+                What the policy reads, or messages for the tokenizer's chat template.
             params ([`SamplingParameters`]):
                 How to sample.
             progress (`bool`, *optional*, defaults to `False`):
@@ -103,39 +112,56 @@ class TransformersEngine:
         Raises:
             [`R1Error`]: when a prompt has no tokens or does not fit the model's context with `max_new_tokens`.
         """
-        started = time.perf_counter()
-        encoded = [self._encode(prompt) for prompt in prompts]
-        self._check_lengths(encoded, params.max_new_tokens)
-        rows = [index for index in range(len(encoded)) for _ in range(params.num_samples)]
-        rows.sort(key=lambda index: len(encoded[index]))  # stable: samples of one prompt stay together
-        groups: list[list[Completion]] = [[] for _ in prompts]
-        with _eval_mode(self.model):
-            for start in _track(range(0, len(rows), params.batch_size), progress, "generating"):
-                batch = rows[start : start + params.batch_size]
-                seed = _batch_seed(params.seed, start // params.batch_size)
-                completions = self._generate_batch([encoded[index] for index in batch], params, seed)
-                for index, completion in zip(batch, completions, strict=True):
-                    groups[index].append(completion)
-        self._summarise(groups, time.perf_counter() - started)
+        groups, self.last_summary = generate_all(self, prompts, params, progress)
         return groups
 
-    def _encode(self, prompt: str) -> list[int]:
-        # A rendered chat prompt already holds the beginning mark; twice is not what the policy was trained on.
-        bos = self.tokenizer.bos_token
-        add_special = not (bos and prompt.startswith(bos))
-        ids: list[int] = self.tokenizer(prompt, add_special_tokens=add_special)["input_ids"]
-        return ids
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the text, as JSON has it."""
+        import torch
+        import transformers
 
-    def _check_lengths(self, encoded: list[list[int]], max_new_tokens: int) -> None:
-        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        for index, ids in enumerate(encoded):
-            if not ids:
-                raise R1Error(f"prompts: number {index} has no tokens; give a non-empty prompt")
-            if limit is not None and len(ids) + max_new_tokens > limit:
-                raise R1Error(
-                    f"max_new_tokens: {max_new_tokens} after prompt {index} of {len(ids)} tokens exceeds the model's "
-                    f"{limit} positions; lower max_new_tokens or drop long prompts"
-                )
+        return {
+            "engine": "transformers",
+            "model": self._name,
+            "revision": self._revision,
+            "weights_sha256": self._hash_weights(),
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "device": self.model.device.type,
+            "end_token_ids": self._end_ids,
+            "chat_template_sha256": hash_json(self.tokenizer.chat_template),
+            "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        }
+
+    @property
+    def context_length(self) -> int | None:
+        """Positions of the model; `None` where its configuration names none."""
+        limit: int | None = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return limit
+
+    def prompt_lengths(self, prompts: Sequence[Prompt]) -> list[int]:
+        """Tokens of each prompt."""
+        return [len(encode_prompt(prompt, self.tokenizer)) for prompt in prompts]
+
+    def generate_batch(
+        self, prompts: Sequence[Prompt], rows: Sequence[SampleRow], params: SamplingParameters, seed: int
+    ) -> list[Completion]:
+        """
+        One completion a row, all drawn together from `seed`.
+
+        Args:
+            prompts (`Sequence[str]` or sequence of chats):
+                All prompts, which `rows` number.
+            rows (`Sequence[SampleRow]`):
+                What to draw.
+            params ([`SamplingParameters`]):
+                How to sample.
+            seed (`int`):
+                Of the batch.
+        """
+        encoded = {index: encode_prompt(prompts[index], self.tokenizer) for index in {row.prompt for row in rows}}
+        with _eval_mode(self.model):
+            return self._generate_batch([encoded[row.prompt] for row in rows], params, seed)
 
     def _generate_batch(self, encoded: list[list[int]], params: SamplingParameters, seed: int) -> list[Completion]:
         import torch
@@ -154,7 +180,15 @@ class TransformersEngine:
                     attention_mask=torch.tensor(mask, device=device),
                     generation_config=self._generation_config(params),
                 )
-        return [self._completion(ids) for ids in output[:, width:].tolist()]
+        return [self._completion(ids, None if params.greedy else seed) for ids in output[:, width:].tolist()]
+
+    def _hash_weights(self) -> str:
+        """Of the files where they are all the weights, else of the weights in memory; taken once."""
+        if self._weights_sha256 is None:
+            whole = self._name is not None and not getattr(self.model, "peft_config", None)
+            found = hash_model(str(self._name), self._revision) if whole else None
+            self._weights_sha256 = found or _hash_state(self.model)
+        return self._weights_sha256
 
     def _generation_config(self, params: SamplingParameters) -> Any:
         from transformers import GenerationConfig
@@ -170,31 +204,23 @@ class TransformersEngine:
             **sampling,
         )
 
-    def _completion(self, ids: list[int]) -> Completion:
+    def _completion(self, ids: list[int], seed: int | None) -> Completion:
         # Padding may share its id with an end token, so what follows the first end token is cut, whatever it is.
         end = next((position for position, token in enumerate(ids) if token in self._end_ids), None)
         kept = ids if end is None else ids[: end + 1]
         text: str = self.tokenizer.decode(kept, skip_special_tokens=True)
-        return Completion(text=text, token_ids=tuple(kept), finish_reason="length" if end is None else "stop")
+        reason: FinishReason = "length" if end is None else "stop"
+        return Completion(text=text, token_ids=tuple(kept), finish_reason=reason, seed=seed)
 
-    def _summarise(self, groups: list[list[Completion]], seconds: float) -> None:
-        completions = [completion for group in groups for completion in group]
-        summary = GenerationSummary(
-            num_prompts=len(groups),
-            num_completions=len(completions),
-            num_tokens=sum(len(completion.token_ids) for completion in completions),
-            num_truncated=sum(completion.finish_reason == "length" for completion in completions),
-            seconds=seconds,
-        )
-        self.last_summary = summary
-        logger.info(
-            "generated %d completions of %d prompts: %d tokens, %d truncated, %.0f tokens/s",
-            summary.num_completions,
-            summary.num_prompts,
-            summary.num_tokens,
-            summary.num_truncated,
-            summary.tokens_per_second,
-        )
+
+def _hash_state(model: Any) -> str:
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _end_token_ids(model: Any, tokenizer: Any) -> list[int]:
@@ -205,12 +231,6 @@ def _end_token_ids(model: Any, tokenizer: Any) -> list[int]:
     if not ids:
         raise R1Error("eos_token: neither the tokenizer nor the model names an end token; set tokenizer.eos_token")
     return ids
-
-
-def _batch_seed(seed: int, batch: int) -> int:
-    import numpy as np
-
-    return int(np.random.SeedSequence([seed, batch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 @contextmanager
@@ -228,12 +248,3 @@ def _eval_mode(model: Any) -> Iterator[None]:
     finally:
         model.generation_config = own_config
         model.train(training)
-
-
-def _track(batches: Sequence[int], progress: bool, description: str) -> Iterator[int]:
-    if not progress:
-        yield from batches
-        return
-    from rich.progress import track
-
-    yield from track(batches, description=description, transient=True)

@@ -7,9 +7,13 @@ import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from trl_r1.errors import R1Error, RecipeError
+
+
+if TYPE_CHECKING:
+    from trl_r1.generation.plan import SampleRow
 
 
 FinishReason = Literal["stop", "length"]
@@ -157,10 +161,11 @@ class Completion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationSummary:
-    """What one `generate` call did."""
+    """What one generation did."""
 
     num_prompts: int
     num_completions: int
+    num_prompt_tokens: int | None  # each prompt counted once; None when the engine has no tokenizer
     num_tokens: int  # generated, end tokens included, padding not
     num_truncated: int  # completions cut at max_new_tokens
     seconds: float  # wall time
@@ -172,53 +177,55 @@ class GenerationSummary:
 
 
 class GenerationEngine(Protocol):
-    """Anything that turns prompts into completions."""
+    """Anything that turns prompts into completions. What is the same for all of them is in `generation.calls`."""
 
     @property
     def tokenizer(self) -> Any:
-        """Tokenizer of the policy; renders chat prompts and counts tokens."""
+        """Tokenizer of the policy; renders chats and counts tokens. `None` where a server keeps it to itself."""
+        ...
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """
+        What decides the text, as JSON has it: kind of engine, model, hash of the weights, type, versions.
+
+        Two engines of equal identity give the same text from the same prompts and parameters.
+        """
+        ...
+
+    @property
+    def context_length(self) -> int | None:
+        """Most tokens of a prompt together with its completion; `None` where it is not known."""
+        ...
+
+    def prompt_lengths(self, prompts: Sequence[Prompt]) -> list[int]:
+        """Length of each prompt as the policy reads it: in tokens, or in characters when there is no tokenizer."""
+        ...
+
+    def generate_batch(
+        self, prompts: Sequence[Prompt], rows: Sequence[SampleRow], params: SamplingParameters, seed: int
+    ) -> list[Completion]:
+        """
+        One completion a row, in the order of `rows`.
+
+        Args:
+            prompts (`Sequence[str]` or sequence of chats):
+                All prompts of the generation, which `rows` number.
+            rows (`Sequence[SampleRow]`):
+                What to draw.
+            params ([`SamplingParameters`]):
+                How to sample.
+            seed (`int`):
+                The batch's; an engine that draws every sample on its own uses
+                [`~trl_r1.generation.plan.sample_seed`] instead.
+
+        Raises:
+            [`GenerationError`]: when any sample could not be had. Never fewer completions, never an empty stand-in.
+        """
         ...
 
     def generate(
-        self, prompts: Sequence[str], params: SamplingParameters, progress: bool = False
+        self, prompts: Sequence[Prompt], params: SamplingParameters, progress: bool = False
     ) -> list[list[Completion]]:
         """Completions in the order of `prompts`, `params.num_samples` each."""
         ...
-
-
-def generate(
-    prompts: Sequence[str], params: SamplingParameters, engine: GenerationEngine, progress: bool = False
-) -> list[list[Completion]]:
-    """
-    Generate with any engine and refuse an incomplete result.
-
-    Args:
-        prompts (`Sequence[str]`):
-            Rendered prompts: what the policy reads, chat marks included.
-        params ([`SamplingParameters`]):
-            How to sample.
-        engine ([`GenerationEngine`]):
-            What to sample from.
-        progress (`bool`, *optional*, defaults to `False`):
-            Whether to draw a progress bar.
-
-    Returns:
-        `list[list[Completion]]`: one list of `params.num_samples` completions a prompt, in prompt order.
-
-    Raises:
-        [`R1Error`]: when a prompt is no text, or completions are missing. A score over the completions that did come
-            back would be a score of something else.
-    """
-    for index, prompt in enumerate(prompts):
-        if not isinstance(prompt, str) or not prompt:
-            raise R1Error(f"prompts: number {index} is {prompt!r}; give a non-empty string")
-    if not prompts:
-        return []
-    groups = engine.generate(list(prompts), params, progress)
-    wanted, got = len(prompts) * params.num_samples, sum(len(group) for group in groups)
-    if len(groups) != len(prompts) or any(len(group) != params.num_samples for group in groups):
-        raise R1Error(
-            f"num_samples: {got} of {wanted} completions came back ({len(prompts)} prompts x {params.num_samples}); "
-            "a result with missing samples is refused, generate again"
-        )
-    return groups
