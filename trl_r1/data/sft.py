@@ -66,7 +66,7 @@ class SFTRowChecker:
         self.tokenizer: Any = tokenizer
         self.end_token: str = args.eos_token or str(tokenizer.eos_token)
         self.end_id = tokenizer.convert_tokens_to_ids(self.end_token)
-        self.max_length = None if args.packing else args.max_length
+        self.max_length = args.max_length  # packing cuts longer rows too, each strategy in its way
         self.full_loss = args.completion_only_loss is False
         self.chat_template = _training_template(tokenizer) if args.assistant_only_loss else None
         self.statistics = MaskStatistics()
@@ -89,7 +89,7 @@ class SFTRowChecker:
         self.statistics.in_loss += len(in_loss)
         if self.max_length is not None and len(ids) > self.max_length:
             return "longer_than_max_length"
-        if self.end_id not in in_loss:
+        if not self._ends(in_loss):
             return "no_end_token"
         return None if self._keeps_reasoning(row, in_loss) else "reasoning_not_in_loss"
 
@@ -117,6 +117,12 @@ class SFTRowChecker:
             ids = apply([*prompt, *completion], tokenize=True, return_dict=True)["input_ids"]
         start = 0 if self.full_loss else common_prefix_length(head, ids)
         return ids, [position >= start for position in range(len(ids))]
+
+    def _ends(self, in_loss: list[int]) -> bool:
+        """Whether the loss closes with the end token; some templates put a line break after it."""
+        while in_loss and in_loss[-1] != self.end_id and not self.tokenizer.decode(in_loss[-1:]).strip():
+            in_loss = in_loss[:-1]
+        return in_loss[-1:] == [self.end_id]
 
     def _keeps_reasoning(self, row: Row, in_loss: list[int]) -> bool:
         """Whether the reasoning of the last turn is among the tokens of the loss."""
