@@ -15,6 +15,7 @@ from trl_r1.scripts.common import configure_logging, report_error
 
 SCRIPTS = {
     "sft": "supervised fine-tuning: cold start, SFT after rejection sampling, distillation",
+    "distill": "on-policy distillation: the student answers, a teacher corrects each token",
     "grpo": "reinforcement learning: R1-Zero, reasoning RL, all-scenario RL",
     "reward_model": "train a preference reward model",
     "rejection_sample": "sample from a policy, keep what is right and readable",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from trl_r1.recipe.training_checks import distillation_problems, sft_problems
 from trl_r1.user_code import find_file
 
 
@@ -23,10 +24,38 @@ def sampling_problems(values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _rejection_problems(values: Mapping[str, Any]) -> Iterator[str]:
-    if values["max_repetition"] is not None and not 0 <= values["max_repetition"] <= 1:
-        yield f"max_repetition: {values['max_repetition']} must be between 0 and 1"
+    for name in ("max_repetition", "max_judge_failures", "max_rewrite_failures"):
+        if values[name] is not None and not 0 <= values[name] <= 1:
+            yield f"{name}: {values[name]} must be between 0 and 1"
+    for name in ("max_paragraph_words", "max_rows_per_domain", "rewrite_max_tokens"):
+        if values[name] is not None and values[name] < 1:
+            yield f"{name}: {values[name]} must be at least 1"
+    for domain, rows in (values["domain_max_rows"] or {}).items():
+        if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
+            yield f"domain_max_rows: {rows!r} of {domain!r} must be a whole number of at least 1"
     if values["refine"] and not _is_function_path(values["refine"]):
         yield f"refine: {values['refine']!r} names no function; write path.py:name or package.module.name"
+    yield from _model_problems(values)
+
+
+def _model_problems(values: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the models that judge and rewrite."""
+    if values["judge_scope"] != "marked" and not values["judge_model"]:
+        yield f"judge_scope: {values['judge_scope']!r} without a judge_model judges nothing; name the model"
+    for role in ("judge", "rewrite"):
+        if values[f"{role}_base_url"] and not values[f"{role}_model"]:
+            yield f"{role}_model: missing beside {role}_base_url; name the model served there"
+    if not values["rewrite_model"]:
+        if values["rewrite_examples"]:
+            yield "rewrite_examples: nothing is rewritten without a rewrite_model; name the model"
+        return
+    if values["refine"]:
+        yield "refine: it would be ignored beside rewrite_model; keep one of them"
+    if values["output_format"] != "messages":
+        yield f"output_format: {values['output_format']!r}, but rewritten samples are chats; write messages"
+    examples = values["rewrite_examples"]
+    if examples and not find_file(examples).is_file():
+        yield f"rewrite_examples: there is no file {examples!r}"
 
 
 def _is_function_path(text: str) -> bool:
@@ -38,5 +67,7 @@ def _is_function_path(text: str) -> bool:
 
 # By verb, what else is wrong with its recipe, whose values have the right types.
 DATA_PROBLEMS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]]] = {
+    "sft": sft_problems,
+    "distill": distillation_problems,
     "rejection_sample": _rejection_problems,
 }

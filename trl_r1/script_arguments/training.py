@@ -44,19 +44,35 @@ class GRPOScriptArguments(R1ScriptArguments):
 
 
 @dataclass
-class SFTScriptArguments(R1ScriptArguments):
+class StopProbeArguments(R1ScriptArguments):
     """
-    Script arguments of `trl-r1 sft`.
+    Arguments of the verbs that teach a model whole answers, and so must teach it to end them.
 
     Args:
+        stop_probe_prompts (`int`, *optional*, defaults to `32`):
+            Training prompts that the trained model completes greedily, to see whether it stops by itself; `0` asks
+            none. What is found is recorded and changes nothing.
+        stop_probe_max_tokens (`int`, *optional*, defaults to `2048`):
+            Longest answer, in tokens, of the prompts that are taken. A completion may be half as long again.
         merge_adapter (`bool`, *optional*, defaults to `True`):
             With `use_peft`, whether to write the merged model too, into `merged/` of the output folder. It is made on
             the CPU, with four bytes a weight, and checked against the adapter.
     """
 
+    stop_probe_prompts: int = field(
+        default=32, metadata={"help": "Prompts completed after training to see whether the model stops; 0 for none."}
+    )
+    stop_probe_max_tokens: int = field(
+        default=2048, metadata={"help": "Longest answer, in tokens, of the prompts the stop probe takes."}
+    )
     merge_adapter: bool = field(
         default=True, metadata={"help": "With use_peft, whether to write the merged model too, into merged/."}
     )
+
+
+@dataclass
+class SFTScriptArguments(StopProbeArguments):
+    """Script arguments of `trl-r1 sft`: those of every stage, and of the probe after it."""
 
 
 @dataclass

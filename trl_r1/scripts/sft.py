@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 
 def train(recipe: Recipe) -> None:
-    """Check that the reasoning survives the template and lies in the loss mask, then train."""
+    """Check what is trained on, row by row, before the trainer is built and as it holds it; train; does it stop?"""
     from trl import SFTTrainer
 
     from trl_r1.data import check_batch, load_sft
+    from trl_r1.scripts.stopping import stop_probe
     from trl_r1.scripts.training import (
         check_ancestry,
         load_tokenizer,
@@ -31,6 +32,7 @@ def train(recipe: Recipe) -> None:
         train_and_record,
         trainer_arguments,
     )
+    from trl_r1.trainer.trained_rows import check_trained_rows
 
     script_args, args = recipe.script_args, recipe.training_args
     recorder = StageRecorder.from_recipe("sft", recipe, args.output_dir, script_args.stage_name)
@@ -40,8 +42,10 @@ def train(recipe: Recipe) -> None:
     recorder.data = data.sources
     check_ancestry(recipe, recorder)
     trainer = SFTTrainer(train_dataset=data.dataset, **trainer_arguments(recipe, tokenizer))
+    recorder.metrics = check_trained_rows(trainer).measurements()
     recorder.template = template_hashes(recipe, tokenizer)
-    train_and_record(trainer, recipe, recorder)
+    probe = stop_probe(trainer, recipe, recorder, data.dataset, tokenizer)
+    train_and_record(trainer, recipe, recorder, when_saved=probe)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,12 +129,24 @@ def watching_callbacks(canary: str) -> list[TrainerCallback]:
     return [signals, AlarmCallback(signals), LossNoteCallback(), EpisodeCallback()]
 
 
-def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) -> None:
+def train_and_record(
+    trainer: Trainer, recipe: Recipe, recorder: StageRecorder, when_saved: Callable[[], None] | None = None
+) -> None:
     """
     Train from the last whole checkpoint if there is one; save, and write what others need to use the result; then
     record and card, in that order.
 
     A folder that holds `stage.json` is therefore always complete.
+
+    Args:
+        trainer ([`~transformers.Trainer`]):
+            Built, not yet trained.
+        recipe ([`Recipe`]):
+            What it was built from.
+        recorder ([`StageRecorder`]):
+            Of the stage.
+        when_saved (`Callable[[], None]`, *optional*):
+            Called on the main process once the weights are saved, for what the record is to hold beside the curve.
 
     Raises:
         [`R1Error`]: when an alarm stopped training; the next start goes on from the checkpoint.
@@ -154,6 +167,8 @@ def train_and_record(trainer: Trainer, recipe: Recipe, recorder: StageRecorder) 
     if trainer.is_world_process_zero():
         recipe.write_resolved(args.output_dir)  # a merge reads there how the adapter was trained
         recorder.notes += finish_files(recipe)
+        if when_saved is not None:
+            when_saved()
         recorder.seeds["seed"] = args.seed
         recorder.use_trainer(trainer)
         recorder.notes += [*settings_notes(args.output_dir), *_notes(trainer)]
