@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from trl_r1.errors import R1Error
 from trl_r1.redaction import HidingFormatter, HidingRecord, hide_secrets, redact_argv
 from trl_r1.stage_record import (
+    Artefact,
     DataSource,
     Measurement,
     Parent,
@@ -26,11 +27,13 @@ from trl_r1.stage_record import (
     collect_hardware,
     collect_versions,
     describe_artefacts,
+    describe_data_files,
     finish_time,
     hash_json,
     read_moment,
     write_stage_record,
 )
+from trl_r1.stage_record.kinds import DATA_VERBS
 
 
 if TYPE_CHECKING:
@@ -159,14 +162,18 @@ class StageRecorder:
         if finished and finished > self._begun:
             logger.warning("the clock says that %s finishes at %s, which is yet to come", used.stage, used.finished)
 
+    def count_in(self, started: str, seconds: float, cpu_seconds: float) -> None:
+        """Count in what earlier processes of the stage took, which began at `started` (ISO 8601, UTC)."""
+        self._begun = datetime.fromisoformat(started)
+        self._wall -= seconds
+        self._cpu -= cpu_seconds
+
     def use_trainer(self, trainer: Any) -> None:
         """Take the training curve and its last row, the processes, and the time before a resume, from a trainer."""
         from trl_r1.trainer.callbacks import spent_earlier, training_history
 
         if earlier := spent_earlier(trainer):
-            self._begun = datetime.fromisoformat(earlier.started)
-            self._wall -= earlier.seconds
-            self._cpu -= earlier.cpu_seconds
+            self.count_in(earlier.started, earlier.seconds, earlier.cpu_seconds)
         self.history = training_history(trainer.state)
         if self.history:
             self.metrics.update({key: Measurement(value=value) for key, value in self.history[-1].items()})
@@ -175,6 +182,11 @@ class StageRecorder:
             "world_size": accelerator.num_processes,
             "distributed_type": str(accelerator.distributed_type.value),
         }
+
+    def _artefacts(self) -> list[Artefact]:
+        """The files written: of a stage that leaves a data set also those of rows in folders."""
+        rows = describe_data_files(self.output_dir) if self.kind in DATA_VERBS else []
+        return [*describe_artefacts(self.output_dir), *rows]
 
     def write(self) -> StageRecord:
         """Write `stage.json`, last. Call on the main process only, when all else is on disk."""
@@ -199,7 +211,7 @@ class StageRecorder:
             metrics=self.metrics,
             evaluations=self.evaluations,
             history=self.history,
-            artefacts=describe_artefacts(self.output_dir),
+            artefacts=self._artefacts(),
             notes=self.notes,
             fingerprint=os.environ.get(FINGERPRINT_VARIABLE),
         )

@@ -13,8 +13,10 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,6 +69,8 @@ class ShareStatus:
             By step, what it could not make: `{"count", "total", "reasons"}`.
         ended (`bool`):
             Whether it has ended, well or not.
+        begun (`str`), seconds, cpu_seconds (`float`):
+            When it first began (ISO 8601, UTC) and what it has taken, launches that were killed included.
     """
 
     rank: int
@@ -79,6 +83,9 @@ class ShareStatus:
     tokens: int = 0
     failed: dict[str, dict[str, Any]] = field(default_factory=dict)
     ended: bool = False
+    begun: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 def launch_of(environment: Mapping[str, str]) -> str | None:
@@ -101,6 +108,10 @@ class Share:
     def __init__(self, folder: Path, rank: int, world_size: int) -> None:
         self.folder, self.rank, self.world_size = folder / FOLDER, rank, world_size
         self.status = ShareStatus(rank=rank)
+        self.earlier = _read_status(self._path(rank))  # of the launch before, which was killed or failed
+        if self.earlier is not None:
+            self.status.begun = self.earlier.begun
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
         self._launcher = os.getppid() if LAUNCHER_VARIABLE in os.environ else None
         self._stop = threading.Event()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -140,8 +151,10 @@ class Share:
         path = self._path(rank)
         try:
             said = path.stat().st_mtime
-            status = ShareStatus(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+        except OSError:
+            return None
+        status = _read_status(path)
+        if status is None:
             return None
         if self.status.launch is not None:
             return status if status.launch == self.status.launch else None
@@ -179,7 +192,9 @@ class Share:
 
     def _tell(self) -> float:
         """Write the status in one go. Returns when, by the file system's clock. Not to disk: it is of no use later."""
-        path = self._path(self.rank)
+        path, earlier = self._path(self.rank), self.earlier or ShareStatus(rank=self.rank)
+        self.status.seconds = round(earlier.seconds + time.perf_counter() - self._wall, 2)
+        self.status.cpu_seconds = round(earlier.cpu_seconds + time.process_time() - self._cpu, 2)
         partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
         partial.write_text(json.dumps(dataclasses.asdict(self.status)), encoding="utf-8")
         partial.replace(path)
@@ -188,9 +203,16 @@ class Share:
     def _beat(self) -> None:
         while not self._stop.wait(BEAT_SECONDS):
             try:
-                os.utime(self._path(self.rank))
+                self._tell()
             except OSError:  # the folder of a finished job is gone
                 return
+
+
+def _read_status(path: Path) -> ShareStatus | None:
+    try:
+        return ShareStatus(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 _SHARES: dict[tuple[int, Path], Share] = {}  # of this process
@@ -205,6 +227,12 @@ def share_of(folder: Path, rank: int, world_size: int) -> Share:
             found.end()
         found = _SHARES[key] = Share(folder, rank, world_size)
     return found
+
+
+def earlier_launches(folder: Path) -> ShareStatus | None:
+    """What launches of a job before this one had taken, of this process; `None` for the first launch."""
+    share = _SHARES.get((os.getpid(), folder.resolve()))
+    return share.earlier if share else None
 
 
 def wait_interval(waited: float) -> float:
