@@ -88,6 +88,13 @@ def test_rows_say_where_they_come_from(tokenizer, zero_rows, samples, tmp_path):
         "sample_index": 0,
         "teacher": "outputs/r1_zero",
         "temperature": 1.0,
+        "top_p": 1.0,
+        "sample_seed": None,  # the scripted engine draws from none
+        "verified_by": "math",
+        "completion_tokens": 11,
+        "reasoning_tokens": 6,
+        "answer_tokens": 1,
+        "question_sha256": "49b2e1108d3ac4c8",
     }
 
 
@@ -151,7 +158,7 @@ def test_a_refine_that_fails_is_one_line(tokenizer, zero_rows, samples):
     def broken(row, parsed):
         raise KeyError("summary")
 
-    with pytest.raises(DataError, match=r"^refine: broken raised KeyError: 'summary' on problem 'what is a 4"):
+    with pytest.raises(DataError, match=r"^refine: broken raised KeyError: 'summary' on problem 'a 1 加 b"):
         rejection_sample(ScriptedEngine(tokenizer, samples), zero_rows, FOUR, refine=broken)
     with pytest.raises(DataError, match="returned int; it must return the response"):
         rejection_sample(ScriptedEngine(tokenizer, samples), zero_rows, FOUR, refine=lambda row, parsed: 9)

@@ -9,11 +9,12 @@ with the answer in `\boxed{}`, unless the caller gives a better writer.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from trl_r1.chat_template import ParsedCompletion, join_response
 from trl_r1.data.filters import RejectionFilters, language_of
-from trl_r1.data.rejection_sampling import Refine, RejectionResult, rejection_sample
+from trl_r1.data.rejection_sampling import Refine, RejectionResult, Rewriting, rejection_sample
 from trl_r1.errors import DataError
 from trl_r1.generation import GenerationEngine, SamplingParameters
 
@@ -37,8 +38,9 @@ def build_cold_start(
     params: SamplingParameters,
     filters: RejectionFilters | None = None,
     *,
-    refine: Refine = summarise_answer,
+    refine: Refine | Rewriting = summarise_answer,
     teacher: str | None = None,
+    folder: str | Path | None = None,
     progress: bool = False,
 ) -> RejectionResult:
     """
@@ -57,6 +59,8 @@ def build_cold_start(
             Writes the response.
         teacher (`str`, *optional*):
             Name noted in every row.
+        folder (`str` or `Path`, *optional*):
+            Where the work is kept, to go on after a kill; see [`rejection_sample`].
         progress (`bool`, *optional*, defaults to `False`):
             Whether to draw a progress bar.
 
@@ -73,4 +77,6 @@ def build_cold_start(
             f"response_format: a cold start samples R1-Zero, but rows are in {sorted(map(str, others))}; "
             "set prompt_template"
         )
-    return rejection_sample(engine, questions, params, filters, refine=refine, teacher=teacher, progress=progress)
+    return rejection_sample(
+        engine, questions, params, filters, refine=refine, teacher=teacher, folder=folder, progress=progress
+    )

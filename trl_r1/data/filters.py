@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,12 @@ from trl_r1.errors import RecipeError
 from trl_r1.rewards.words import count_words, detect_language
 
 
+_LIMITS = ("max_reasoning_tokens", "max_paragraph_words", "max_kept_per_prompt", "max_rows")
 NGRAM = 4  # words; a shorter run recurs in good chains ("so the answer is")
 _WORD = re.compile(r"[぀-ヿ㐀-鿿]|\w+|[^\w\s]")
+_COUNTED = re.compile(r"[぀-ヿ㐀-鿿]|(?:(?![぀-ヿ㐀-鿿])\w)+")  # what a paragraph's length is counted in
+_PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n")
+_FENCE = re.compile(r"^[ \t>]*(?:```|~~~)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +39,21 @@ class RejectionFilters:
             Largest share of repeated 4-grams in the chain of thought.
         max_reasoning_tokens (`int`, *optional*):
             Longest chain of thought.
+        max_paragraph_words (`int`, *optional*):
+            Longest paragraph of the chain of thought: words, or single Chinese and Japanese characters, between blank
+            lines. The paper drops long paragraphs (v2, B.3.3) and does not say how long; no limit by default, as a
+            short chain is often one paragraph.
+        keep_without_code_blocks (`bool`, *optional*, defaults to `False`):
+            Only chains of thought without a fenced block of code. The paper drops those with one (v2, B.3.3); off by
+            default, as chains on programming tasks are full of them.
         max_kept_per_prompt (`int`, *optional*, defaults to `1`):
             Samples kept of one problem, the first ones; `None` for no limit.
+        max_rows_per_domain (`int`, *optional*):
+            Rows kept of each domain, a random choice by the sampling seed; before `max_rows`.
+        domain_max_rows (`Mapping[str, int]`, *optional*):
+            The same for the domains it names, instead.
+        domain_column (`str`, *optional*, defaults to `"domain"`):
+            Column with a question's domain.
         max_rows (`int`, *optional*):
             Rows kept in all, a random choice by the sampling seed.
 
@@ -50,17 +67,23 @@ class RejectionFilters:
     language_ignored_tokens: tuple[str, ...] = ()
     max_repetition: float | None = None
     max_reasoning_tokens: int | None = None
+    max_paragraph_words: int | None = None
+    keep_without_code_blocks: bool = False
     max_kept_per_prompt: int | None = 1
     max_rows: int | None = None
+    max_rows_per_domain: int | None = None
+    domain_max_rows: Mapping[str, int] | None = None
+    domain_column: str = "domain"
 
     def __post_init__(self) -> None:
         problems = [
             f"{name}: {getattr(self, name)} must be at least 1"
-            for name in ("max_reasoning_tokens", "max_kept_per_prompt", "max_rows")
+            for name in (*_LIMITS, "max_rows_per_domain")
             if getattr(self, name) is not None and getattr(self, name) < 1
         ]
         if self.max_repetition is not None and not 0 <= self.max_repetition <= 1:
             problems.append(f"max_repetition: {self.max_repetition} is no share; give a number from 0 to 1")
+        problems += domain_problems(self.domain_max_rows)
         if problems:
             raise RecipeError(problems)
 
@@ -74,9 +97,27 @@ class RejectionFilters:
             language_ignored_tokens=tuple(arguments.language_ignored_tokens),
             max_repetition=arguments.max_repetition,
             max_reasoning_tokens=arguments.max_reasoning_tokens,
+            max_paragraph_words=arguments.max_paragraph_words,
+            keep_without_code_blocks=arguments.keep_without_code_blocks,
             max_kept_per_prompt=arguments.max_kept_per_prompt,
             max_rows=arguments.max_rows,
+            max_rows_per_domain=arguments.max_rows_per_domain,
+            domain_max_rows=arguments.domain_max_rows,
+            domain_column=arguments.dataset_domain_column,
         )
+
+
+def domain_problems(limits: Any) -> list[str]:
+    """What is wrong with `domain_max_rows`, a line each."""
+    if limits is None:
+        return []
+    if not isinstance(limits, Mapping):
+        return [f"domain_max_rows: {limits!r} is no mapping; write {{math: 1000}}, say"]
+    return [
+        f"domain_max_rows: {limit!r} of {name!r} must be a whole number of at least 1"
+        for name, limit in limits.items()
+        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1
+    ]
 
 
 def find_problem(sample: JudgedSample, filters: RejectionFilters, tokenizer: Any) -> str | None:
@@ -85,6 +126,8 @@ def find_problem(sample: JudgedSample, filters: RejectionFilters, tokenizer: Any
         lambda: format_problem(sample) if filters.keep_well_formed else None,
         lambda: answer_problem(sample) if filters.keep_correct else None,
         lambda: length_problem(sample, filters.max_reasoning_tokens, tokenizer),
+        lambda: paragraph_problem(sample, filters.max_paragraph_words),
+        lambda: code_block_problem(sample) if filters.keep_without_code_blocks else None,
         lambda: repetition_problem(sample, filters.max_repetition),
         lambda: (
             language_problem(sample, filters.language_ignored_tokens) if filters.keep_language_consistent else None
@@ -113,6 +156,21 @@ def length_problem(sample: JudgedSample, limit: int | None, tokenizer: Any) -> s
     if limit is None:
         return None
     return "too_long" if count_tokens(sample.parsed.reasoning or "", tokenizer) > limit else None
+
+
+def paragraph_problem(sample: JudgedSample, limit: int | None) -> str | None:
+    """`"long_paragraph"` when a paragraph of the chain of thought has more words than the limit."""
+    return "long_paragraph" if limit is not None and longest_paragraph(sample.parsed.reasoning or "") > limit else None
+
+
+def longest_paragraph(text: str) -> int:
+    """Words, or single Chinese and Japanese characters, of the longest run between blank lines."""
+    return max(len(_COUNTED.findall(paragraph)) for paragraph in _PARAGRAPH_END.split(text))
+
+
+def code_block_problem(sample: JudgedSample) -> str | None:
+    """`"code_block"` when the chain of thought has a fenced block."""
+    return "code_block" if _FENCE.search(sample.parsed.reasoning or "") else None
 
 
 def repetition_problem(sample: JudgedSample, limit: float | None) -> str | None:

@@ -9,14 +9,19 @@ from typing import Any
 from trl_r1.chat_template import ParsedCompletion, prefill_of
 from trl_r1.generation import Completion
 from trl_r1.rewards.completions import parse_completions
-from trl_r1.verifiers import Judgement, Verdict, verify_math_batch
+from trl_r1.rewards.sandboxed import is_missing
+from trl_r1.verifiers import Judgement, Verdict, verify_code_batch, verify_math_batch
 from trl_r1.verifiers.answers.extraction import gradable_answer
+from trl_r1.verifiers.choice import verify_choice
+from trl_r1.verifiers.reasoning_gym import verify_puzzles
 from trl_r1.verifiers.repair import verify_repair_batch
 from trl_r1.verifiers.repair_task import RepairTask
 from trl_r1.verifiers.verdict import VerifierName
 
 
 VERIFIED_AT_ONCE = 1024  # answers a batch of the verifier, whose deadline is for the batch
+PROGRAMS_AT_ONCE = 128  # of programs, which take longer
+JUDGE = "judge"  # the `reward_type` of rows that a model judges, given their reference answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,8 @@ class JudgedSample:
             Verdict and reason; `None` when the question has no gold answer.
         completion ([`Completion`]):
             As generated.
+        verifier (`str`, *optional*):
+            What judged it: a name of [`route_of`].
     """
 
     row: Mapping[str, Any]
@@ -48,6 +55,7 @@ class JudgedSample:
     parsed: ParsedCompletion
     judgement: Judgement | None
     completion: Completion
+    verifier: str | None = None
 
     @property
     def correct(self) -> bool | None:
@@ -111,6 +119,80 @@ def response_text(row: Mapping[str, Any], prefill: str, completion: str) -> str:
     begun = f"{prefill_of(row.get('prompt_tail') or '')}{prefill}"
     spaced = begun and not begun[-1].isspace() and not completion[:1].isspace()
     return begun + (" " if spaced else "") + completion
+
+
+def route_of(row: Mapping[str, Any]) -> str | None:
+    """
+    What can judge a row's answers, by its columns, which are those the rewards read.
+
+    Returns:
+        `str` or `None`: `"judge"` if its `reward_type` says so; `"repair"` with a `repair_task`; `"code"` with
+        `tests`; `"puzzle"` with an `entry` of reasoning-gym; `"choice"` with `choices` (or that `reward_type`) and
+        `"math"` without, both with a `solution`. `None` for a row that nothing decides.
+    """
+    if row.get("reward_type") == JUDGE:
+        return JUDGE if row.get("solution") is not None else None
+    if not is_missing(row.get("repair_task")):
+        return "repair"
+    if not is_missing(row.get("tests")):
+        return "code"
+    if _is_puzzle(row.get("entry")):
+        return "puzzle"
+    if row.get("solution") is None:
+        return None
+    return "choice" if row.get("choices") or row.get("reward_type") == "choice" else "math"
+
+
+def _is_puzzle(entry: Any) -> bool:
+    return isinstance(entry, str) and entry.lstrip().startswith("{") and '"metadata"' in entry
+
+
+def judge_by_row(rows: Sequence[Mapping[str, Any]], parsed: Sequence[ParsedCompletion]) -> list[Judgement | None]:
+    """
+    Verdict on each answer by the rule its row's columns ask for; `None` where none does, or a model has to judge.
+
+    Args:
+        rows (`Sequence[Mapping[str, Any]]`):
+            The questions, one a response.
+        parsed (`Sequence[ParsedCompletion]`):
+            The responses.
+
+    Raises:
+        [`DataError`]: when a repair task cannot be read.
+        [`R1Error`]: when what a verifier needs is not installed, or code cannot be isolated.
+    """
+    judged: list[Judgement | None] = [None] * len(rows)
+    of_route: dict[str | None, list[int]] = {}
+    for index, row in enumerate(rows):
+        of_route.setdefault(route_of(row), []).append(index)
+    for route, members in of_route.items():
+        if route is None or route == JUDGE:
+            continue
+        found = _judge_route(route, [rows[index] for index in members], [parsed[index] for index in members])
+        for index, judgement in zip(members, found, strict=True):
+            judged[index] = judgement
+    return judged
+
+
+def _judge_route(
+    route: str, rows: Sequence[Mapping[str, Any]], parsed: Sequence[ParsedCompletion]
+) -> list[Judgement | None]:
+    if route == "math":
+        return judge_answers(parsed, [row["solution"] for row in rows])
+    if route == "repair":
+        return judge_repairs(parsed, [row["repair_task"] for row in rows])
+    if route == "choice":
+        return [
+            verify_choice(gradable_answer(read) or "", str(row["solution"]), row.get("choices") or None)
+            for row, read in zip(rows, parsed, strict=True)
+        ]
+    column, at_once = ("entry", VERIFIED_AT_ONCE) if route == "puzzle" else ("tests", PROGRAMS_AT_ONCE)
+    pairs = [(read.answer or "", row[column]) for row, read in zip(rows, parsed, strict=True)]
+    judged: list[Judgement | None] = []
+    for start in range(0, len(pairs), at_once):
+        batch = pairs[start : start + at_once]
+        judged += verify_puzzles(batch) if route == "puzzle" else verify_code_batch(batch)
+    return judged
 
 
 def judge_answers(parsed: Sequence[ParsedCompletion], golds: Sequence[str | None]) -> list[Judgement | None]:

@@ -60,6 +60,8 @@ class SamplingArguments(DatasetOutputArguments):
             Longest sample, in tokens.
         generation_batch_size (`int`, *optional*, defaults to `256`):
             Samples generated at once, and written at once: what a kill can cost.
+        keep_work (`bool`, *optional*, defaults to `False`):
+            Whether to keep `.work` in the output folder, with every sample and every reply, when the stage is done.
 
         > Parameters of the engine `vllm`, named as TRL names them
 
@@ -87,6 +89,8 @@ class SamplingArguments(DatasetOutputArguments):
             Seconds for a request.
         server_max_retries (`int`, *optional*, defaults to `5`):
             Repetitions of a request after an error that may pass.
+        server_allow_unseeded (`bool`, *optional*, defaults to `False`):
+            Whether a server that ignores seeds will do. A run then does not repeat.
     """
 
     engine: str = field(
@@ -98,6 +102,7 @@ class SamplingArguments(DatasetOutputArguments):
     top_p: float = field(default=1.0, metadata={"help": "Nucleus of the samples."})
     max_completion_length: int = field(default=256, metadata={"help": "Longest sample, in tokens."})
     generation_batch_size: int = field(default=256, metadata={"help": "Samples generated, and written, at once."})
+    keep_work: bool = field(default=False, metadata={"help": "Keep every sample and reply in .work."})
     vllm_gpu_memory_utilization: float = field(default=0.9, metadata={"help": "Share of the memory vLLM may take."})
     vllm_tensor_parallel_size: int = field(default=1, metadata={"help": "GPUs one copy of the model is split over."})
     vllm_max_model_length: int | None = field(
@@ -112,6 +117,9 @@ class SamplingArguments(DatasetOutputArguments):
     server_requests_per_minute: float | None = field(default=None, metadata={"help": "Pace, of each process."})
     server_timeout: float = field(default=600.0, metadata={"help": "Seconds for a request."})
     server_max_retries: int = field(default=5, metadata={"help": "Repetitions after an error that may pass."})
+    server_allow_unseeded: bool = field(
+        default=False, metadata={"help": "Whether a server that ignores seeds will do; a run then does not repeat."}
+    )
 
 
 @dataclass
@@ -139,15 +147,55 @@ class RejectionSamplingArguments(SamplingArguments):
             Drop samples whose share of repeated n-grams is larger.
         max_reasoning_tokens (`int`, *optional*):
             Drop samples with a longer chain of thought.
+        max_paragraph_words (`int`, *optional*):
+            Drop samples with a longer paragraph in their chain of thought, in words (or single Chinese and Japanese
+            characters) between blank lines. The paper drops long paragraphs and does not say how long.
+        keep_without_code_blocks (`bool`, *optional*, defaults to `False`):
+            Drop samples with a fenced block of code in their chain of thought, as the paper does.
         max_kept_per_prompt (`int`, *optional*, defaults to `1`):
             Samples kept of one prompt; `null` for no limit.
+        max_rows_per_domain (`int`, *optional*):
+            Rows kept of each domain, a random choice.
+        domain_max_rows (`dict[str, int]`, *optional*):
+            The same for the domains it names, instead of `max_rows_per_domain`.
+        dataset_domain_column (`str`, *optional*, defaults to `"domain"`):
+            Column with the domain.
         max_rows (`int`, *optional*):
-            Rows kept in all.
+            Rows kept in all, a random choice.
         refine (`str`, *optional*):
             Function `(row, parsed) -> str` that rewrites a kept sample: a dotted path or `path.py:name`. Its result is
             verified again.
         output_format (`str`, *optional*, defaults to `"messages"`):
             `"messages"` or `"prompt_completion"`.
+
+        > Parameters of the judge, which grades what no rule verifies. It is sent question, reference and answer
+
+        judge_model (`str`, *optional*):
+            The judge, any model behind an OpenAI-compatible endpoint.
+        judge_base_url (`str`, *optional*):
+            Its address, such as `http://localhost:8000/v1`. Without it the Hub's inference providers.
+        judge_api_key_env (`str`, *optional*):
+            Environment variable with its token, which is never recorded or logged.
+        judge_scope (`str`, *optional*, defaults to `"marked"`):
+            Rows it judges: `"marked"` those of `reward_type` `judge`; `"undecided"` also those with a reference that
+            no rule decides; `"all"` every row with a reference.
+        max_judge_failures (`float`, *optional*, defaults to `0.01`):
+            Largest share of a batch's answers that may stay without a verdict, and are dropped as undecidable. With
+            more the stage stops; started again, it asks for the missing ones only.
+
+        > Parameters of the model that rewrites kept samples of R1-Zero (see `build_cold_start`), instead of `refine`
+
+        rewrite_model, rewrite_base_url, rewrite_api_key_env (`str`, *optional*):
+            The same of the model that writes.
+        rewrite_examples (`str`, *optional*):
+            File of JSON lines with examples made by people: `problem`, `original`, `reasoning`, `summary`.
+        rewrite_max_tokens (`int`, *optional*, defaults to `8192`):
+            Longest reply.
+        max_rewrite_failures (`float`, *optional*, defaults to `0.01`):
+            Largest share of a batch's questions that may stay without a reply, as of the judge.
+
+        Both models are asked within `server_max_concurrency`, `server_requests_per_minute`, `server_timeout` and
+        `server_max_retries`.
     """
 
     keep_correct: bool = field(default=True, metadata={"help": "Drop samples not verified as correct."})
@@ -162,7 +210,18 @@ class RejectionSamplingArguments(SamplingArguments):
     max_reasoning_tokens: int | None = field(
         default=None, metadata={"help": "Drop samples with a longer chain of thought."}
     )
+    max_paragraph_words: int | None = field(
+        default=None, metadata={"help": "Drop samples with a longer paragraph in their chain of thought."}
+    )
+    keep_without_code_blocks: bool = field(
+        default=False, metadata={"help": "Drop samples with a block of code in their chain of thought."}
+    )
     max_kept_per_prompt: int | None = field(default=1, metadata={"help": "Samples kept of one prompt."})
+    max_rows_per_domain: int | None = field(default=None, metadata={"help": "Rows kept of each domain."})
+    domain_max_rows: dict[str, int] | str | None = field(
+        default=None, metadata={"help": "Rows kept of the domains named, as a mapping."}
+    )
+    dataset_domain_column: str = field(default="domain", metadata={"help": "Column with the domain."})
     max_rows: int | None = field(default=None, metadata={"help": "Rows kept in all."})
     refine: str | None = field(
         default=None, metadata={"help": "Function (row, parsed) -> str that rewrites a kept sample."}
@@ -170,4 +229,21 @@ class RejectionSamplingArguments(SamplingArguments):
     output_format: str = field(
         default="messages",
         metadata={"help": "Form of the rows written.", "choices": ["messages", "prompt_completion"]},
+    )
+    judge_model: str | None = field(default=None, metadata={"help": "Model that grades what no rule verifies."})
+    judge_base_url: str | None = field(default=None, metadata={"help": "Address of the judge's endpoint."})
+    judge_api_key_env: str | None = field(default=None, metadata={"help": "Environment variable with its token."})
+    judge_scope: str = field(
+        default="marked", metadata={"help": "Rows it judges.", "choices": ["marked", "undecided", "all"]}
+    )
+    max_judge_failures: float = field(
+        default=0.01, metadata={"help": "Largest share of a batch that may stay without a verdict."}
+    )
+    rewrite_model: str | None = field(default=None, metadata={"help": "Model that rewrites samples of R1-Zero."})
+    rewrite_base_url: str | None = field(default=None, metadata={"help": "Address of its endpoint."})
+    rewrite_api_key_env: str | None = field(default=None, metadata={"help": "Environment variable with its token."})
+    rewrite_examples: str | None = field(default=None, metadata={"help": "JSON lines with examples made by people."})
+    rewrite_max_tokens: int = field(default=8192, metadata={"help": "Longest reply of the rewriting model."})
+    max_rewrite_failures: float = field(
+        default=0.01, metadata={"help": "Largest share of a batch that may stay without a reply."}
     )

@@ -23,7 +23,10 @@ from trl_r1.stage_record.schema import RECORD_NAME, Artefact, Parent
 
 
 DATA_SUFFIXES = (".jsonl", ".parquet", ".csv")  # files of rows, as `datasets` reads them
-RECORDED_PACKAGES = ("trl_r1", "trl", "transformers", "torch", "accelerate", "datasets", "peft", "huggingface_hub")
+RECORDED_PACKAGES = (
+    *("trl_r1", "trl", "transformers", "torch", "accelerate", "datasets", "peft", "huggingface_hub"),
+    *("math-verify", "reasoning-gym"),  # verdicts depend on them
+)
 LINEAGE_NAME = "lineage.json"
 PUBLISHED_NAME = "published.json"  # where a stage was published last
 MERGED_NAME = "merged"  # folder in an adapter's, of the model that it makes of its base
