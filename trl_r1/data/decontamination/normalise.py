@@ -32,13 +32,14 @@ _UNICODE_MATHS: Final = str.maketrans(
     | {"α": " alpha ", "β": " beta ", "γ": " gamma ", "δ": " delta ", "ε": " epsilon ", "θ": " theta "}
     | {"λ": " lambda ", "μ": " mu ", "π": " pi ", "ρ": " rho ", "σ": " sigma ", "φ": " phi ", "ω": " omega "}
 )
-_LOOKS: Final = frozenset(  # commands that say how, not what
-    "left right big bigg bigl bigr biggl biggr middle text textbf textit textrm textsf texttt emph mathrm mathbf mathit "
-    "mathsf mathbb mathcal mathfrak mathscr boldsymbol bm mbox hbox operatorname rm bf displaystyle textstyle "
-    "scriptstyle limits nolimits quad qquad enspace hspace vspace frac dfrac tfrac cfrac over cdot times ast div ldots "
-    "dots cdots dotsc dotsb overline underline bar hat widehat vec boxed fbox tag label item noindent par newline "
-    "phantom hfill centering displaylimits lbrace rbrace lparen rparen lbrack rbrack".split()
-)
+_LOOK_COMMANDS: Final = """
+left right big bigg bigl bigr biggl biggr middle text textbf textit textrm textsf texttt emph mathrm mathbf mathit
+mathsf mathbb mathcal mathfrak mathscr boldsymbol bm mbox hbox operatorname rm bf displaystyle textstyle scriptstyle
+limits nolimits quad qquad enspace hspace vspace frac dfrac tfrac cfrac over cdot times ast div ldots dots cdots dotsc
+dotsb overline underline bar hat widehat vec boxed fbox tag label item noindent par newline phantom hfill centering
+displaylimits lbrace rbrace lparen rparen lbrack rbrack
+"""
+_LOOKS: Final = frozenset(_LOOK_COMMANDS.split())  # commands that say how, not what
 _SAME: Final = {
     **dict.fromkeys(("leq", "le", "leqslant"), "<="),
     **dict.fromkeys(("geq", "ge", "geqslant"), ">="),
