@@ -124,7 +124,21 @@ class SamplingArguments(DatasetOutputArguments):
 
 @dataclass
 class GenerationArguments(SamplingArguments):
-    """Arguments of `trl-r1 generate`, which samples a model and keeps every sample: those of all that sample."""
+    """
+    Arguments of `trl-r1 generate`, which samples a model and keeps every sample.
+
+    Args:
+        verify (`bool`, *optional*, defaults to `True`):
+            Whether to verify the answers of questions with a reference.
+        logprobs (`bool`, *optional*, defaults to `False`):
+            Whether to keep the tokens of each sample and the log-probability of each of them.
+        rows_per_file (`int`, *optional*, defaults to `100_000`):
+            Largest number of rows in a file.
+    """
+
+    verify: bool = field(default=True, metadata={"help": "Verify the answers of questions with a reference."})
+    logprobs: bool = field(default=False, metadata={"help": "Keep each sample's tokens and their log-probability."})
+    rows_per_file: int = field(default=100_000, metadata={"help": "Largest number of rows in a file."})
 
 
 @dataclass
