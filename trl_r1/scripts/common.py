@@ -136,6 +136,7 @@ class StageRecorder:
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    contamination: list[ContaminationCheck] = field(default_factory=list)
     processes: dict[str, Any] = field(default_factory=dict)
     _begun: datetime = field(default_factory=lambda: datetime.now(UTC))
     _earliest: datetime = LONG_AGO
@@ -213,6 +214,7 @@ class StageRecorder:
             history=self.history,
             artefacts=self._artefacts(),
             notes=self.notes,
+            contamination=self.contamination,
             fingerprint=os.environ.get(FINGERPRINT_VARIABLE),
         )
         write_stage_record(self.output_dir, record)
