@@ -153,7 +153,11 @@ def test_fractions_are_trls(make_data, tokenizer):
     shares = [DatasetConfig(path=first, fraction=0.5), DatasetConfig(path=second, fraction=0.5)]
     data = load_prompts(R1ScriptArguments(), DatasetMixtureConfig(datasets=shares), tokenizer)
     assert len(data.dataset) == 4
-    assert [source.source for source in data.sources] == [f"{first} + {second}"]
+    assert [(source.source, source.rows_in, source.rows_kept) for source in data.sources] == [
+        (first, 8, 2),
+        (second, 2, 2),
+    ]
+    assert data.sources[0].dropped == {"not_drawn": 6}
 
 
 @pytest.mark.parametrize(
@@ -161,7 +165,8 @@ def test_fractions_are_trls(make_data, tokenizer):
     [
         ({"dataset_name": None}, "^dataset_name: no data given"),
         ({"dataset_name": "./not_there"}, "'./not_there' cannot be read"),
-        ({"dataset_train_split": "validation"}, "split 'validation' of .* cannot be read"),
+        ({"dataset_train_split": "other"}, "split 'other' of .* cannot be read"),
+        ({"dataset_train_split": "validation"}, "^dataset_train_split: 'validation' is held out"),
         ({"dataset_streaming": True}, "^streaming: true"),
     ],
 )

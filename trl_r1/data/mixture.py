@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trl_r1.data.rows import fingerprint_rows
+from trl_r1.data.drawing import Draw, draw_mixture
+from trl_r1.data.held_out import asks_held_out, held_out_keys, question_column
+from trl_r1.data.rows import fingerprint_rows, is_main_process, set_column, write_jsonl
 from trl_r1.errors import DataError
-from trl_r1.stage_record import DataSource, describe_data_card, is_language
+from trl_r1.recipe.splits import is_held_out, split_names, split_problems
+from trl_r1.stage_record import DataSource, describe_data_card, is_language, plain_json
 
 
 if TYPE_CHECKING:
@@ -19,31 +24,58 @@ if TYPE_CHECKING:
 
     from trl_r1.script_arguments import R1ScriptArguments
 
+logger = logging.getLogger(__name__)
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 LANGUAGE_COLUMN = "language"
+PLACE = "place_in_mixture"  # column of rows whose order a seed decides; gone when the parts are joined
+SET_ASIDE = "set_aside.jsonl"  # no name `datasets` would take for a split of the folder it lies in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawSource:
-    """A dataset as it was read."""
+    """
+    A dataset as it was read.
+
+    Args:
+        name (`str`):
+            Folder or Hub id.
+        split (`str`):
+            As the recipe has it.
+        dataset ([`~datasets.Dataset`]):
+            The rows offered to training.
+        whole ([`~datasets.Dataset`], *optional*):
+            All that was read, when that is more, or was written in another schema.
+        set_aside (`dict[str, int]`, *optional*):
+            Rows that were read and are not offered, by reason.
+        read_with (`dict[str, Any]`, *optional*):
+            Arguments of [`~datasets.load_dataset`] beside path and split.
+    """
 
     name: str
     split: str
     dataset: Dataset
+    whole: Dataset | None = None
+    set_aside: dict[str, int] = field(default_factory=dict)
+    read_with: dict[str, Any] = field(default_factory=dict)
+
+    def read_split(self, split: str) -> Dataset:
+        """Another split of the same data set."""
+        return load_source(self.name, split, **self.read_with).dataset
 
     def describe(self, kept: int, dropped: dict[str, int]) -> DataSource:
         """The entry of `stage.json`, after `kept` rows were kept and the others dropped."""
-        revision = hub_revision(self.dataset)
+        read = self.dataset if self.whole is None else self.whole
+        revision = hub_revision(read)
         card = describe_data_card(self.name, revision)
         return DataSource(
             source=self.name,
             split=self.split,
-            fingerprint=fingerprint_rows(self.dataset),
-            rows_in=len(self.dataset),
+            fingerprint=fingerprint_rows(read),
+            rows_in=len(self.dataset) + sum(self.set_aside.values()),
             rows_kept=kept,
-            dropped=dropped,
-            languages=count_languages(self.dataset) or list(card.languages),
+            dropped={**self.set_aside, **dropped},
+            languages=count_languages(read) or list(card.languages),
             license=card.license,
             revision=revision,
         )
@@ -69,32 +101,177 @@ def count_languages(dataset: Dataset) -> list[str]:
     return [language for language, _ in counts.most_common()]
 
 
-def load_sources(script_args: R1ScriptArguments, dataset_args: DatasetMixtureConfig | None) -> list[RawSource]:
+def load_sources(
+    script_args: R1ScriptArguments,
+    dataset_args: DatasetMixtureConfig | None,
+    output_dir: str | Path | None = None,
+) -> list[RawSource]:
     """
-    Read the training data a recipe names: `datasets` (TRL's mixture) or `dataset_name`.
+    Read the training data a recipe names: `datasets` (a mixture) or `dataset_name`.
 
-    A mixture with fractions is one source, for TRL cuts it as a whole.
+    Each entry of a mixture is a source of its own. What must not be trained on is left out here, and counted: rows a
+    weight does not draw, the test part of `test_split_size`, and rows that ask a question of the source's own
+    held-out splits or of `held_out_datasets`.
 
     Args:
         script_args ([`R1ScriptArguments`]):
-            `dataset_name`, `dataset_config`, `dataset_train_split`.
+            `dataset_name`, `dataset_config`, `dataset_train_split`, and how a mixture is drawn.
         dataset_args ([`~trl.DatasetMixtureConfig`], *optional*):
             The mixture.
+        output_dir (`str` or `Path`, *optional*):
+            Folder for the rows of the test part, `set_aside.jsonl`. By default the script arguments' own.
 
     Returns:
         `list[RawSource]`: never empty, each with at least one row.
 
     Raises:
-        [`DataError`]: when no data is named, a dataset or split does not exist, or one is empty.
+        [`DataError`]: when no data is named, a dataset or split does not exist, one is empty, or a split is held out.
     """
     if script_args.dataset_streaming or (dataset_args is not None and dataset_args.streaming):
         raise DataError("streaming: true is not supported; rows are checked and counted before training, set it false")
+    entries = _entries(script_args, dataset_args)
+    for problem in split_problems({**vars(script_args), "datasets": [vars(entry) for entry in entries]}):
+        raise DataError(problem)
+    sources = [_read(entry) for entry in entries]
+    test_size = dataset_args.test_split_size if dataset_args else None
+    if test_size is not None and not 0 < test_size < 1:
+        raise DataError(f"test_split_size: {test_size} must be above 0 and below 1: the share of rows to set aside")
+    fractions = [entry.fraction for entry in entries if entry.fraction is not None]
+    weights = script_args.dataset_mixture_weights
+    for field_name, given in (("fraction", fractions), ("dataset_mixture_weights", weights or [])):
+        if given and len(given) != len(entries):
+            raise DataError(f"{field_name}: {len(given)} for {len(entries)} datasets; give all of them one, or none")
+    draws = draw_mixture(
+        [len(source.dataset) for source in sources],
+        fractions=fractions,
+        weights=weights,
+        seed=script_args.dataset_mixture_seed,
+        test_size=test_size,
+    )
+    column = script_args.dataset_prompt_column
+    if test_size is not None:
+        _write_set_aside(sources, draws, output_dir or getattr(script_args, "output_dir", None))
+    tested = [
+        key
+        for source, draw in zip(sources, draws, strict=True)
+        for key in held_out_keys(source.dataset.select(draw.test_rows), column)
+    ]
+    named = _named_keys(script_args)
+    offered = [_offer(source, draw, script_args) for source, draw in zip(sources, draws, strict=True)]
+    return [
+        _without_held_out(source, {"in_test_part": set(tested), **named, **own}, column) for source, own in offered
+    ]
+
+
+def _entries(script_args: R1ScriptArguments, dataset_args: DatasetMixtureConfig | None) -> list[Any]:
+    """The data sets a recipe names, as TRL's configuration has them."""
+    from trl.scripts.utils import DatasetConfig
+
     if dataset_args is not None and dataset_args.datasets:
-        return _load_mixture(dataset_args)
+        return list(dataset_args.datasets)
     if not script_args.dataset_name:
         raise DataError("dataset_name: no data given; set dataset_name, or datasets for a mixture")
-    split = script_args.dataset_train_split
-    return [load_source(script_args.dataset_name, split, name=script_args.dataset_config)]
+    name, split = script_args.dataset_config, script_args.dataset_train_split
+    return [DatasetConfig(path=script_args.dataset_name, name=name, split=split)]
+
+
+def _read(entry: Any) -> RawSource:
+    files = {key: getattr(entry, key) for key in ("name", "data_dir", "data_files") if getattr(entry, key) is not None}
+    source = load_source(entry.path, entry.split, **files)
+    if entry.columns is None:
+        return source
+    try:
+        return replace(source, dataset=source.dataset.select_columns(entry.columns))
+    except ValueError as error:
+        raise DataError(_describe_failure(entry.path, entry.split, error)) from error
+
+
+def _offer(source: RawSource, draw: Draw, script_args: R1ScriptArguments) -> tuple[RawSource, dict[str, set[bytes]]]:
+    """A source with the rows drawn from it, and the questions of its own held-out splits."""
+    dataset = source.dataset
+    own = _own_keys(source, script_args)
+    in_order = len(draw.rows) == len(dataset) and bool((draw.rows == range(len(dataset))).all())
+    joined = script_args.dataset_mixture_seed is not None or len(draw.test_rows) > 0
+    set_aside = {"test_part": len(draw.test_rows), "not_drawn": len(dataset) - len(draw.rows) - len(draw.test_rows)}
+    if len(draw.rows) == 0:
+        raise DataError(
+            f"datasets: none of the {len(dataset)} rows of {source.name!r} is drawn; give it a larger share"
+        )
+    offered = dataset if in_order else dataset.select(draw.rows)
+    if joined:
+        offered = set_column(offered, PLACE, draw.places.tolist())
+    counts = {reason: count for reason, count in set_aside.items() if count}
+    return replace(source, dataset=offered, whole=dataset, set_aside=counts), own
+
+
+def _own_keys(source: RawSource, script_args: R1ScriptArguments) -> dict[str, set[bytes]]:
+    """Questions of the source's held-out splits, by the reason a row that asks one is dropped for."""
+    splits = source.dataset.info.splits or {}
+    used = split_names(source.split)
+    held_out = [name for name in splits if is_held_out(name)]
+    if "all" in used and held_out and not script_args.train_on_held_out_split:
+        raise DataError(
+            f"split: 'all' of {source.name!r} takes in {', '.join(held_out)}, which are held out for measuring; "
+            "name the others, or say why in `train_on_held_out_split`"
+        )
+    if script_args.train_on_held_out_split:
+        held_out = [name for name in held_out if name not in used and "all" not in used]
+    return {
+        f"in_{name}_split": held_out_keys(source.read_split(name), script_args.dataset_prompt_column)
+        for name in held_out
+    }
+
+
+def _named_keys(script_args: R1ScriptArguments) -> dict[str, set[bytes]]:
+    """Questions of `held_out_datasets`, by the reason a row that asks one is dropped for."""
+    keys: dict[str, set[bytes]] = {}
+    for index, entry in enumerate(script_args.held_out_datasets):
+        unknown = entry.keys() - {"path", "name", "split", "column"}
+        if unknown or not isinstance(entry.get("path"), str):
+            wrong = f"{sorted(unknown)[0]}: no such field" if unknown else "path: missing"
+            raise DataError(f"held_out_datasets[{index}].{wrong}; give path, and optionally name, split, column")
+        config = {"name": entry["name"]} if entry.get("name") else {}
+        source = load_source(entry["path"], entry.get("split", "test"), **config)
+        if question_column(source.dataset, entry.get("column")) is None:
+            columns = ", ".join(source.dataset.column_names)
+            raise DataError(f"held_out_datasets[{index}].column: missing; name the question's, one of {columns}")
+        keys[f"in_{Path(entry['path']).name}"] = held_out_keys(source.dataset, entry.get("column"))
+    return keys
+
+
+def _without_held_out(source: RawSource, keys: dict[str, set[bytes]], column: str) -> RawSource:
+    """The source without the rows that ask a held-out question: some public sets hold a few of their own."""
+    reasons: list[str | None] = [None] * len(source.dataset)
+    for reason, known in keys.items():
+        for index, asked in enumerate(asks_held_out(source.dataset, known, column)) if known else ():
+            if asked:
+                reasons[index] = reasons[index] or reason
+    counts = dict(Counter(reason for reason in reasons if reason).most_common())
+    if not counts:
+        return source
+    told = ", ".join(f"{reason} {count}" for reason, count in counts.items())
+    if sum(counts.values()) == len(reasons):
+        raise DataError(
+            f"dataset: all {len(reasons)} rows of split {source.split!r} of {source.name!r} ask questions that are "
+            f"held out for measuring ({told}); train on other rows"
+        )
+    if is_main_process():
+        logger.warning("%s: left out %d rows that ask held-out questions: %s", source.name, sum(counts.values()), told)
+    kept = [index for index, reason in enumerate(reasons) if reason is None]
+    return replace(source, dataset=source.dataset.select(kept), set_aside={**source.set_aside, **counts})
+
+
+def _write_set_aside(sources: Sequence[RawSource], draws: Sequence[Draw], folder: str | Path | None) -> None:
+    """Keep the rows of the test part, which nobody else could draw again without this mixture."""
+    parts = [source.dataset.select(draw.test_rows) for source, draw in zip(sources, draws, strict=True)]
+    count = sum(len(part) for part in parts)
+    if not is_main_process() or folder is None:
+        return
+    rows = (
+        plain_json({"source": source.name, **row}) for source, part in zip(sources, parts, strict=True) for row in part
+    )
+    write_jsonl(Path(folder) / SET_ASIDE, rows)
+    logger.info("%s: %d rows of test_split_size, which are not trained on", Path(folder) / SET_ASIDE, count)
 
 
 def load_source(path: str, split: str = "train", **load_kwargs: Any) -> RawSource:
@@ -119,26 +296,7 @@ def load_source(path: str, split: str = "train", **load_kwargs: Any) -> RawSourc
         dataset = load_dataset(path, split=split, **load_kwargs)
     except (OSError, ValueError, StopIteration, DatasetGenerationError) as error:
         raise DataError(_describe_failure(path, split, error)) from error
-    return _checked(RawSource(name=path, split=split, dataset=dataset))
-
-
-def _load_mixture(mixture: DatasetMixtureConfig) -> list[RawSource]:
-    from datasets.exceptions import DatasetGenerationError
-    from trl import DatasetMixtureConfig, get_dataset
-
-    if mixture.test_split_size is not None:
-        raise DataError("test_split_size: not supported; keep test questions in a dataset of their own and remove it")
-    weighted = any(entry.fraction is not None for entry in mixture.datasets)
-    groups = [list(mixture.datasets)] if weighted else [[entry] for entry in mixture.datasets]
-    sources = []
-    for group in groups:
-        name, split = " + ".join(entry.path for entry in group), " + ".join(dict.fromkeys(e.split for e in group))
-        try:
-            dataset = get_dataset(DatasetMixtureConfig(datasets=group))["train"]
-        except (OSError, ValueError, StopIteration, DatasetGenerationError) as error:
-            raise DataError(_describe_failure(name, split, error)) from error
-        sources.append(_checked(RawSource(name=name, split=split, dataset=dataset)))
-    return sources
+    return _checked(RawSource(name=path, split=split, dataset=dataset, read_with=dict(load_kwargs)))
 
 
 def _checked(source: RawSource) -> RawSource:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trl_r1.chat_template import completion_text
-from trl_r1.data.mixture import RawSource, load_sources
+from trl_r1.data.mixture import PLACE, RawSource, load_sources
 from trl_r1.data.prompts import describe_sources
 from trl_r1.data.rendering import PromptRenderer
 from trl_r1.data.rows import PromptData, check_column, first_rows, join_parts, keep_rows, map_rows
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 
 
 def load_preferences(
-    script_args: R1ScriptArguments, dataset_args: DatasetMixtureConfig | None, tokenizer: PreTrainedTokenizerBase
+    script_args: R1ScriptArguments,
+    dataset_args: DatasetMixtureConfig | None,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    output_dir: str | Path | None = None,
 ) -> PromptData:
     """
     Load pairs for [`~trl.RewardTrainer`].
@@ -36,6 +41,8 @@ def load_preferences(
             A mixture instead of one dataset.
         tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
             The reward model's.
+        output_dir (`str` or `Path`, *optional*):
+            Where the rows of `test_split_size` are kept.
 
     Returns:
         [`PromptData`]: columns `prompt`, `chosen`, `rejected`.
@@ -45,10 +52,10 @@ def load_preferences(
         [`TemplateError`]: when the tokenizer has no chat template and the recipe no `prompt_template`.
     """
     renderer = PromptRenderer(tokenizer, script_args.prompt_template)
-    raw = load_sources(script_args, dataset_args)
+    raw = load_sources(script_args, dataset_args, output_dir)
     prepared = [_prepare(source, renderer, script_args.dataset_prompt_column) for source in raw]
     parts = first_rows([dataset for dataset, _ in prepared], script_args.max_train_rows)
-    return PromptData(dataset=join_parts(parts), sources=describe_sources(raw, prepared, parts))
+    return PromptData(dataset=join_parts(parts, order_by=PLACE), sources=describe_sources(raw, prepared, parts))
 
 
 def _prepare(source: RawSource, renderer: PromptRenderer, column: str) -> tuple[Dataset, dict[str, int]]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trl_r1.data.mixture import RawSource, load_sources
+from trl_r1.data.mixture import PLACE, RawSource, load_sources
 from trl_r1.data.rendering import Prompt, PromptRenderer
 from trl_r1.data.rows import PromptData, check_column, first_rows, join_parts, keep_rows, map_rows, set_column
 from trl_r1.errors import DataError
@@ -40,6 +41,7 @@ def load_prompts(
     chat_template_kwargs: Mapping[str, Any] | None = None,
     system_prompt: str | None = None,
     rewards: Sequence[CheckedReward | AsyncCheckedReward] = (),
+    output_dir: str | Path | None = None,
 ) -> PromptData:
     """
     Load the prompts of a stage.
@@ -61,6 +63,8 @@ def load_prompts(
             First message of every chat.
         rewards (`Sequence[CheckedReward | AsyncCheckedReward]`, *optional*):
             Rewards the stage trains with, asked for the rows they cannot score.
+        output_dir (`str` or `Path`, *optional*):
+            Where the rows of `test_split_size` are kept. By default the script arguments' own, if they have one.
 
     Returns:
         [`PromptData`]: columns `prompt`, `problem`, `solution`, `prompt_tail`, `response_format`, and the row's own.
@@ -72,11 +76,11 @@ def load_prompts(
     renderer = PromptRenderer(
         tokenizer, script_args.prompt_template, script_args.response_format, chat_template_kwargs, system_prompt
     )
-    raw = load_sources(script_args, dataset_args)
+    raw = load_sources(script_args, dataset_args, output_dir)
     columns = (script_args.dataset_prompt_column, script_args.dataset_solution_column)
     prepared = [prepare_prompts(source, renderer, *columns, rewards) for source in raw]
     parts = first_rows([dataset for dataset, _ in prepared], script_args.max_train_rows)
-    return PromptData(dataset=join_parts(parts), sources=describe_sources(raw, prepared, parts))
+    return PromptData(dataset=join_parts(parts, order_by=PLACE), sources=describe_sources(raw, prepared, parts))
 
 
 def describe_sources(

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from trl_r1.errors import DataError
 from trl_r1.stage_record import DataSource
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 logger = logging.getLogger(__name__)
+
+READ_AT_ONCE = 256  # rows: one decoding for all of them, and long chains of thought still fit into memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,11 @@ class PromptData:
 
     dataset: Dataset
     sources: list[DataSource]
+
+
+def is_main_process() -> bool:
+    """Whether this is the launcher's first process, which alone tells what all of them find."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def check_column(dataset: Dataset, column: str, field: str, source: str) -> None:
@@ -111,7 +120,7 @@ def count_dropped(reasons: Sequence[str | None], source: str) -> dict[str, int]:
     counts = ", ".join(f"{reason} {count}" for reason, count in dropped.items())
     if total == len(reasons):
         raise DataError(f"dataset: none of the {total} rows of {source!r} can be used ({counts}); mend the data")
-    if dropped:
+    if dropped and is_main_process():
         logger.warning("%s: dropped %d of %d rows: %s", source, total, len(reasons), counts)
     return dropped
 
@@ -142,9 +151,12 @@ def fingerprint_rows(dataset: Dataset) -> str:
     `datasets`' own fingerprint depends on where the files lie, so that a copy of a dataset would seem another one.
     """
     digest = hashlib.sha256()
-    for row in dataset:
-        digest.update(json.dumps(row, sort_keys=True, ensure_ascii=False, default=str).encode())
-        digest.update(b"\n")
+    encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
+    names = dataset.column_names
+    for batch in dataset.iter(READ_AT_ONCE):
+        for values in zip(*(batch[name] for name in names), strict=True):
+            digest.update(encode(dict(zip(names, values, strict=True))).encode())
+            digest.update(b"\n")
     return digest.hexdigest()
 
 
@@ -162,9 +174,11 @@ def first_rows(parts: Sequence[Dataset], limit: int | None) -> list[Dataset]:
     return cut
 
 
-def join_parts(parts: Sequence[Dataset]) -> Dataset:
+def join_parts(parts: Sequence[Dataset], order_by: str | None = None) -> Dataset:
     """
     One dataset of several; a column that one of them lacks is `None` there.
+
+    With `order_by` the rows are in the order of that column, if the parts have it, and the column is left out.
 
     Raises:
         [`DataError`]: when a column has different types in two of them.
@@ -172,9 +186,13 @@ def join_parts(parts: Sequence[Dataset]) -> Dataset:
     from datasets import concatenate_datasets
 
     try:
-        return concatenate_datasets([part for part in parts if len(part)])
+        joined = concatenate_datasets([part for part in parts if len(part)])
     except ValueError as error:
         raise DataError(f"datasets: they cannot be joined ({error}); give their columns the same types") from error
+    if order_by is None or order_by not in joined.column_names:
+        return joined
+    order = np.argsort(np.asarray(joined.with_format("numpy")[order_by][:]), kind="stable")
+    return joined.remove_columns(order_by).select(order)
 
 
 def map_rows(dataset: Dataset, function: Callable[[dict[str, Any]], Any]) -> list[Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from trl_r1.chat_template import THINK_CLOSE, ThinkParser, check_round_trip, completion_text
-from trl_r1.data.mixture import RawSource, load_sources
+from trl_r1.data.mixture import PLACE, RawSource, load_sources
 from trl_r1.data.prompts import describe_sources
 from trl_r1.data.rendering import PromptRenderer
 from trl_r1.data.rows import PromptData, check_column, count_dropped, first_rows, join_parts
@@ -184,11 +184,11 @@ def load_sft(
         [`TemplateError`]: when the chat template drops the reasoning.
     """
     checker = SFTRowChecker(tokenizer, training_args)
-    raw = load_sources(script_args, dataset_args)
+    raw = load_sources(script_args, dataset_args, training_args.output_dir)
     prepared = [_prepare(source, script_args, tokenizer, training_args, checker) for source in raw]
     _log_mask(checker.statistics)
     parts = first_rows([dataset for dataset, _ in prepared], script_args.max_train_rows)
-    return PromptData(dataset=join_parts(parts), sources=describe_sources(raw, prepared, parts))
+    return PromptData(dataset=join_parts(parts, order_by=PLACE), sources=describe_sources(raw, prepared, parts))
 
 
 def _prepare(

@@ -13,6 +13,8 @@ from trl_r1.recipe.data_checks import DATA_PROBLEMS, sampling_problems
 from trl_r1.recipe.entries import checkpoint_problems, comparison_problems, suite_problems
 from trl_r1.recipe.hub_checks import hub_problems, secret_problems
 from trl_r1.recipe.inputs import input_problems, named, template_problems
+from trl_r1.recipe.mixtures import mixture_problems
+from trl_r1.recipe.splits import split_problems
 from trl_r1.stage_record.kinds import SAMPLING_VERBS, TRAINING_VERBS
 
 
@@ -53,6 +55,7 @@ def check_recipe(context: RecipeContext) -> list[str]:
     problems += secret_problems({name: context.values[name] for name in context.values if name in context.given})
     if context.verb != "evaluate":
         problems += hub_problems(context.values, context.given)
+        problems += [*mixture_problems(context.values), *split_problems(context.values)]
     if context.verb in TRAINING_VERBS:
         problems += _training(context)
     if context.verb == "grpo":

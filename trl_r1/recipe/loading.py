@@ -20,6 +20,7 @@ from trl_r1.presets import CONVENIENCES, apply_preset, derive_batch, world_size
 from trl_r1.recipe.checks import RecipeContext, check_recipe
 from trl_r1.recipe.fields import dataclasses_of, make_parser, read_command_line, read_content, specs_of
 from trl_r1.recipe.inputs import HEADER
+from trl_r1.recipe.mixtures import translate_mixture
 from trl_r1.recipe.specs import FieldSpec
 from trl_r1.recipe.yaml_files import load_yaml
 from trl_r1.redaction import ADVICE, redact_argv, redact_values, remember_secret
@@ -160,6 +161,7 @@ def _load(verb: str, argv: list[str], *, launching: bool) -> Recipe:
     if is_pipeline(content):
         raise RecipeError([f"is a pipeline; start it with `trl-r1 run {config}`"], config)
     environment = _read_environment(content, problems)
+    translate_mixture(content, problems)
     written = read_content(specs, content, problems, verb)
     written.update(read_command_line(specs, rest, problems, verb))
     processes = world_size() if launching else written.get("expected_processes") or world_size()

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from trl import ScriptArguments
 
+from trl_r1.script_arguments.values import JsonMapping
+
 
 @dataclass
 class R1ScriptArguments(ScriptArguments):
@@ -19,6 +21,18 @@ class R1ScriptArguments(ScriptArguments):
             Column with the question.
         dataset_solution_column (`str`, *optional*, defaults to `"solution"`):
             Column with the reference answer.
+        dataset_schema (`str`, *optional*, defaults to `"auto"`):
+            Schema the data is written in, one of [`~trl_r1.data.schemas.SCHEMAS`], or `"columns"` for the columns as
+            they are. By default what the columns say; where they say two things, that is an error.
+        dataset_mixture_weights (`list[float]`, *optional*):
+            Share of each of `datasets` to keep, as open-r1's `weight`: shuffled with the seed, then cut.
+        dataset_mixture_seed (`int`, *optional*):
+            Seed a mixture is shuffled and split with. Without it its order is kept, and a test part drawn with 42.
+        train_on_held_out_split (`str`, *optional*):
+            Why rows of a split named test, validation or the like may be trained on. Without a reason they may not.
+        held_out_datasets (`list[dict]`, *optional*):
+            Questions that must not be trained on: mappings with `path`, `name`, `split` (`"test"`) and `column`.
+            Training rows that ask one of them are dropped and counted.
         prompt_template (`str`, *optional*):
             Plain-text template with one `{prompt}`: a name of trl_r1 (`r1_zero`) or a file. Without it the chat
             template shows the prompt.
@@ -41,6 +55,30 @@ class R1ScriptArguments(ScriptArguments):
     )
     dataset_prompt_column: str = field(default="problem", metadata={"help": "Column with the question."})
     dataset_solution_column: str = field(default="solution", metadata={"help": "Column with the reference answer."})
+    dataset_schema: str = field(
+        default="auto",
+        metadata={
+            "help": "Schema the data is written in. By default what its columns say.",
+            "choices": [
+                *("auto", "columns", "messages", "prompt_completion", "problem_solution", "problem_answer"),
+                *("worked_solution", "question_answer", "openr1_math", "mixture_of_thoughts", "dapo_math"),
+                *("multiple_choice", "preference_chats", "orca_pairs"),
+            ],
+        },
+    )
+    dataset_mixture_weights: list[float] | None = field(
+        default=None, metadata={"help": "Share of each of `datasets` to keep, shuffled, then cut, as in open-r1."}
+    )
+    dataset_mixture_seed: int | None = field(
+        default=None, metadata={"help": "Seed a mixture is shuffled and split with."}
+    )
+    train_on_held_out_split: str | None = field(
+        default=None, metadata={"help": "Why rows of a test or validation split may be trained on."}
+    )
+    held_out_datasets: list[JsonMapping] = field(
+        default_factory=list,
+        metadata={"help": "Questions not to train on: mappings with path, name, split and column."},
+    )
     prompt_template: str | None = field(
         default=None,
         metadata={"help": "Plain-text template with one {prompt}: a name of trl_r1 (r1_zero) or a file."},
