@@ -44,6 +44,7 @@ def train(recipe: Recipe) -> None:
         tokenizer,
         chat_template_kwargs=args.chat_template_kwargs,
         rewards=rewards,
+        output_dir=args.output_dir,
     )
     check_batch(len(prompts.dataset), args.generation_batch_size // args.num_generations, "prompts a rollout")
     for row in first_of_each_type(prompts.dataset):

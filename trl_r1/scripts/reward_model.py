@@ -35,7 +35,7 @@ def train(recipe: Recipe) -> None:
     script_args, args = recipe.script_args, recipe.training_args
     recorder = StageRecorder.from_recipe("reward_model", recipe, args.output_dir, script_args.stage_name)
     tokenizer = load_tokenizer(recipe)
-    data = load_preferences(script_args, recipe.dataset_args, tokenizer)
+    data = load_preferences(script_args, recipe.dataset_args, tokenizer, output_dir=args.output_dir)
     check_batch(len(data.dataset), args.per_device_train_batch_size * args.world_size, "pairs a batch")
     recorder.data = data.sources
     check_ancestry(recipe, recorder)
