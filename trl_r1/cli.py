@@ -18,6 +18,7 @@ SCRIPTS = {
     "distill": "on-policy distillation: the student answers, a teacher corrects each token",
     "grpo": "reinforcement learning: R1-Zero, reasoning RL, all-scenario RL",
     "reward_model": "train a preference reward model",
+    "generate": "sample a model and keep every sample",
     "rejection_sample": "sample from a policy, keep what is right and readable",
     "evaluate": "measure checkpoints on questions, with intervals",
 }
@@ -36,14 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or arguments[0] in {"-h", "--help"}:
         _print_help()
         return 0 if arguments else 2
-    verb, rest = arguments[0], arguments[1:]
+    verb, rest = arguments[0].replace("-", "_"), arguments[1:]
     if verb in SCRIPTS:
         return int(importlib.import_module(f"trl_r1.scripts.{verb}").main(rest))
     configure_logging()
     try:
         if verb in COMMANDS:
             return int(_COMMANDS[verb](rest))
-        raise R1Error(_unknown(verb))
+        raise R1Error(_unknown(arguments[0]))
     except R1Error as error:
         report_error(error)
         return 2

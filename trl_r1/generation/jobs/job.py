@@ -122,7 +122,7 @@ class GenerationJob:
     def groups(self) -> Iterator[tuple[int, list[Completion]]]:
         """The number of each prompt with all of its completions, in prompt order. Reads no more than it gives."""
         samples = self.dataset().with_format("arrow")
-        for prompt, start in enumerate(self._starts()):
+        for prompt, start in enumerate(self.starts()):
             rows = samples[start : start + self.params.num_samples].to_pylist()
             yield prompt, [_completion(row) for row in rows]
 
@@ -160,8 +160,13 @@ class GenerationJob:
             )
         return [_row(row, completion) for row, completion in zip(batch.rows, completions, strict=True)]
 
-    def _starts(self) -> list[int]:
-        """The row at which each prompt's samples start: in the plan they follow one another."""
+    @property
+    def num_samples(self) -> int:
+        """Samples in all."""
+        return len(self.prompts) * self.params.num_samples
+
+    def starts(self) -> list[int]:
+        """The row of [`dataset`] at which each prompt's samples start: in the plan they follow one another."""
         starts, position = [0] * len(self.prompts), 0
         for batch in self.plan:
             for row in batch.rows:
