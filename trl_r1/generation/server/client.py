@@ -44,6 +44,7 @@ SENT_HEADERS: Final = frozenset(
 )
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +117,7 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request(Generic[T]):
+class Request(Generic[T_co]):
     """
     One request.
 
@@ -132,7 +133,7 @@ class Request(Generic[T]):
 
     path: str
     body: dict[str, Any] | None
-    read: Callable[[Any], T]
+    read: Callable[[Any], T_co]
 
 
 class ServerClient:
