@@ -20,6 +20,7 @@ SCRIPTS = {
     "reward_model": "train a preference reward model",
     "generate": "sample a model and keep every sample",
     "rejection_sample": "sample from a policy, keep what is right and readable",
+    "decontaminate": "take out of a data set what benchmarks ask, or report it",
     "evaluate": "measure checkpoints on questions, with intervals",
 }
 COMMANDS = {

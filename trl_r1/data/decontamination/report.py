@@ -6,11 +6,14 @@ import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from trl_r1.data.decontamination.benchmarks import Benchmark
 from trl_r1.data.decontamination.index import KINDS, Kind, Match, SearchSettings, surest
-from trl_r1.data.decontamination.scores import ScoreChange, wilson
+from trl_r1.data.decontamination.normalise import normalise
+from trl_r1.data.decontamination.scores import ScoreChange, score_change, wilson
+from trl_r1.errors import DataError
 from trl_r1.stage_record import ContaminationCheck
 
 
@@ -97,6 +100,23 @@ class ContaminationReport:
     def contaminated(self, benchmark: int) -> set[int]:
         """Questions of a benchmark whose rows are dropped."""
         return {question for question, kind in self._found[benchmark].best.items() if self._drops(kind)}
+
+    def add_scores(self, files: Sequence[Path]) -> None:
+        """
+        Score files of evaluation samples with and without the questions found; those of other questions are left out.
+
+        Raises:
+            [`DataError`]: when a file holds something else, or none holds a question of the benchmarks.
+        """
+        asked = {normalise(question.text) for each in self.benchmarks for question in each.questions}
+        found = {
+            normalise(each.questions[question].text)
+            for number, each in enumerate(self.benchmarks)
+            for question in self.contaminated(number)
+        }
+        self.scores += [change for path in files if (change := score_change(path, asked, found)) is not None]
+        if files and not self.scores:
+            raise DataError(f"samples: none of {len(files)} files has a question of the benchmarks; name theirs")
 
     def checks(self) -> list[ContaminationCheck]:
         """The entries of `stage.json`: one a benchmark and kind, those without a find included."""

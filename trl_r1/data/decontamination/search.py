@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from trl_r1.data.decontamination.benchmarks import Benchmark, answer_key
 from trl_r1.data.decontamination.index import BenchmarkIndex, Kind, Match, SearchSettings, surest
@@ -14,7 +14,8 @@ from trl_r1.data.decontamination.texts import row_fields, searched_columns
 if TYPE_CHECKING:
     from datasets import Dataset
 
-REASON = "contaminated:"  # before the kind, among the reasons why rows are dropped
+READ_AT_ONCE: Final = 256  # rows
+REASON: Final = "contaminated:"  # before the kind, among the reasons why rows are dropped
 
 
 def decontaminate(
@@ -88,7 +89,7 @@ def search_rows(
     columns = searched_columns(dataset.column_names, prompt_column, trace_columns)
     read = list(dict.fromkeys([*columns, *([solution_column] if solution_column in dataset.column_names else [])]))
     reasons: list[str | None] = []
-    for number, row in enumerate(dataset.select_columns(read)):
+    for number, row in enumerate(_rows(dataset.select_columns(read))):
         answer = answer_key(row.get(solution_column))
         matches: list[Match] = []
         sharing: set[int] = set()
@@ -99,6 +100,13 @@ def search_rows(
         report.add_row(source, number, matches, sharing)
         reasons.append(_reason([match.kind for match in matches], report.keep_renumbered))
     return reasons
+
+
+def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
+    """The rows, some read at a time, which is faster than one."""
+    names = dataset.column_names
+    for batch in dataset.iter(READ_AT_ONCE):
+        yield from (dict(zip(names, row, strict=True)) for row in zip(*(batch[name] for name in names), strict=True))
 
 
 def keep_clean(dataset: Dataset, reasons: Sequence[str | None]) -> Dataset:
