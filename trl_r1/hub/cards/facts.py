@@ -13,11 +13,13 @@ from trl_r1.hub.cards.tables import cell, code, with_interval
 from trl_r1.hub.lineage import Lineage
 from trl_r1.run_records import LOSS_NOTE, Evaluation
 from trl_r1.stage_record import StageRecord, weight_files
+from trl_r1.stage_record.kinds import TRAINING_VERBS
 
 
 METHODS: Final = {
     "grpo": "Reinforcement learning, group relative policy optimisation (GRPO)",
     "sft": "Supervised fine-tuning",
+    "distill": "On-policy distillation (generalised knowledge distillation)",
     "reward_model": "Preference reward model, Bradley-Terry",
     "script": "Made by a Python file of a trl_r1 pipeline",
 }
@@ -77,7 +79,7 @@ def limits(folder: Path, record: StageRecord, evaluations: Sequence[Evaluation])
         yield f"Measured on {suites}, as described above, and on nothing else. Nothing here measures safety."
     else:
         yield "No evaluation of these weights is on record. Nothing here measures quality or safety."
-    if record.kind in ("grpo", "sft", "reward_model") and not record.contamination:
+    if record.kind in TRAINING_VERBS and not record.contamination:
         yield "Whether the training data hold questions of a benchmark was not checked: there is no record of it."
     weights = weight_bytes(folder, record)
     if 0 < weights < TOY_BYTES:
@@ -85,7 +87,7 @@ def limits(folder: Path, record: StageRecord, evaluations: Sequence[Evaluation])
             f"It is small: {weights:,} bytes of weights. Results at this size show that the recipe runs, not what it "
             "does for a large model."
         )
-    if record.kind == "grpo" and record.config.get("max_completion_length"):
+    if record.kind in ("grpo", "distill") and record.config.get("max_completion_length"):
         yield f"Trained on completions of at most {cell(record.config['max_completion_length'])} tokens."
     seed = record.seeds.get("seed")
     if seed is not None:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
 
 PIPELINE_TAGS: Final = {"reward_model": "text-classification"}
-TRL_TAGS: Final = {"grpo": "grpo", "sft": "sft", "reward_model": "reward-trainer"}
-REASONING_KINDS: Final = frozenset({"grpo", "sft"})
+TRL_TAGS: Final = {"grpo": "grpo", "sft": "sft", "distill": "distillation", "reward_model": "reward-trainer"}
+REASONING_KINDS: Final = frozenset({"grpo", "sft", "distill"})
 
 
 def card_metadata(

@@ -25,6 +25,8 @@ from trl_r1.stage_record import StageRecord
 SUMMARIES: Final = {
     "grpo": "A policy trained by group relative policy optimisation (GRPO) with trl_r1, which follows DeepSeek-R1.",
     "sft": "A policy made by supervised fine-tuning with trl_r1, which follows DeepSeek-R1.",
+    "distill": "A student whose own answers a teacher corrected, token by token, with trl_r1, which follows "
+    "DeepSeek-R1.",
     "reward_model": "A preference reward model trained with trl_r1.",
     "script": "A model made by a Python file of a trl_r1 pipeline.",
 }

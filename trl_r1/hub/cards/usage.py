@@ -36,6 +36,16 @@ _GRPO: Final = """\
     journal = {arXiv preprint arXiv:2402.03300},
 }"""
 
+_ON_POLICY: Final = """\
+@inproceedings{agarwal2024onpolicy,
+    title     = {{On-Policy Distillation of Language Models: Learning from Self-Generated Mistakes}},
+    author    = {Agarwal, Rishabh and Vieillard, Nino and Zhou, Yongchao and Stanczyk, Piotr and Ramos, Sabela and
+                 Geist, Matthieu and Bachem, Olivier},
+    booktitle = {International Conference on Learning Representations},
+    year      = 2024,
+    url       = {https://openreview.net/forum?id=3zKtaqxLhW},
+}"""
+
 _TRL: Final = """\
 @software{vonwerra2020trl,
     title   = {{TRL: Transformers Reinforcement Learning}},
@@ -179,13 +189,13 @@ def usage_kind(record: StageRecord) -> str:
         return "reward_model"
     if record.config.get("prompt_template"):
         return "template"
-    return "chat" if record.kind in ("grpo", "sft") else "plain"
+    return "chat" if record.kind in ("grpo", "sft", "distill") else "plain"
 
 
 def cite(record: StageRecord) -> str:
     """BibTeX of what the stage builds on."""
-    entries = [_R1, _GRPO, _TRL] if record.kind == "grpo" else [_R1, _TRL]
-    return "\n\n".join(entries)
+    method = {"grpo": [_GRPO], "distill": [_ON_POLICY]}.get(record.kind, [])
+    return "\n\n".join([_R1, *method, _TRL])
 
 
 def _quoted(text: str) -> str:

@@ -25,6 +25,7 @@ LONGEST_NOTE: Final = 500  # letters of an item's note in a collection
 MODEL_KINDS: Final = {
     "grpo": "GRPO from",
     "sft": "supervised fine-tuning of",
+    "distill": "on-policy distillation into",
     "reward_model": "a reward model trained from",
     "script": "made by a Python file",
 }

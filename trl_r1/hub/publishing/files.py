@@ -19,10 +19,11 @@ from trl_r1.stage_record import (
     has_stage_record,
     read_stage_record,
 )
+from trl_r1.stage_record.kinds import TRAINING_VERBS
 
 
 CARD_NAME = "README.md"
-MODEL_KINDS = ("grpo", "sft", "reward_model")
+MODEL_KINDS = TRAINING_VERBS
 WEIGHTS = "*.safetensors"
 DATA = tuple(f"*{suffix}" for suffix in DATA_SUFFIXES)
 TEXTS = ("*.json", "*.jinja", "*.md", "*.txt", "*.yaml", "*.yml", "*.tiktoken", "*.py", "LICENSE", "NOTICE")
