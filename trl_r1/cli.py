@@ -21,6 +21,7 @@ SCRIPTS = {
     "generate": "sample a model and keep every sample",
     "rejection_sample": "sample from a policy, keep what is right and readable",
     "decontaminate": "take out of a data set what benchmarks ask, or report it",
+    "compose": "join data sets into one, balanced by domain, and say what it is made of",
     "evaluate": "measure checkpoints on questions, with intervals",
 }
 COMMANDS = {

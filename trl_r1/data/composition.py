@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, overload
 
 from trl_r1.data.conversations import CONTENT_COLUMNS, Conversation, read_conversation
 from trl_r1.data.domain_targets import draw_domains
-from trl_r1.data.mixture import RawSource
+from trl_r1.data.mixture import PLACE, RawSource
 from trl_r1.errors import DataError
 from trl_r1.stage_record import DataSource
 
@@ -321,7 +321,7 @@ def _own_features(sources: Sequence[RawSource], options: CompositionOptions) -> 
     known: dict[str, tuple[Any, str]] = {}
     for source in sources:
         for name, feature in source.dataset.features.items():
-            if name in (*CONTENT_COLUMNS, SOURCE_COLUMN, options.domain_column):
+            if name in (*CONTENT_COLUMNS, SOURCE_COLUMN, PLACE, options.domain_column):
                 continue
             if options.columns is not None and name not in options.columns:
                 continue

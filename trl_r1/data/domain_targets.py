@@ -7,32 +7,12 @@ import math
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from trl_r1.errors import DataError
+from trl_r1.recipe.data_set_checks import target_problems
 
 
 logger = logging.getLogger(__name__)
-
-
-def target_problems(targets: Any) -> list[str]:
-    """What is wrong with `domain_targets`, a line each."""
-    if not isinstance(targets, Mapping):
-        return [f"domain_targets: {targets!r} is no mapping; write {{math: 1000, general: 0.25}}, say"]
-    problems = []
-    for name, target in targets.items():
-        if isinstance(target, bool) or not isinstance(target, (int, float)):
-            problems.append(f"domain_targets: {target!r} of {name!r} is no number; give rows (1000) or a share (0.25)")
-        elif isinstance(target, int) and target < 0:
-            problems.append(f"domain_targets: {target} rows of {name!r} must be at least 0")
-        elif isinstance(target, float) and not 0 < target <= 1:
-            problems.append(
-                f"domain_targets: {target} of {name!r} is no share (above 0, up to 1.0); rows are whole numbers"
-            )
-    shares = [target for target in targets.values() if isinstance(target, float)]
-    if not problems and sum(shares) > 1 + 1e-9:
-        problems.append(f"domain_targets: shares of {sum(shares):g} in all are more than the whole; lower them")
-    return problems
 
 
 def plan_domains(
