@@ -14,6 +14,7 @@ from trl_r1.run_records import LOSS_NOTE
 from trl_r1.scripts.common import StageRecorder, is_main_process
 from trl_r1.scripts.earlier_settings import check_earlier_settings, settings_notes
 from trl_r1.stage_record import describe_parent
+from trl_r1.stage_record.kinds import TRAINING_VERBS
 from trl_r1.user_code import first_line
 
 
@@ -109,10 +110,15 @@ def check_ancestry(recipe: Recipe, recorder: StageRecorder) -> None:
     from trl_r1.hub.lineage import Lineage
     from trl_r1.hub.lineage.reading import recorded_folders
 
-    model, result = Path(str(recipe.model_args.model_name_or_path)), Path(recorder.output_dir)
-    if model.is_dir() and recorder.kind != "rejection_sample" and model.resolve() == result.resolve():
-        raise CheckpointError(f"output_dir: {str(result)!r} holds the model to start from; choose a folder of its own")
-    models = [str(recipe.model_args.model_name_or_path), *(parent.name_or_path for parent in recorder.parents)]
+    result = Path(recorder.output_dir)
+    models = [parent.name_or_path for parent in recorder.parents]
+    if recipe.model_args is not None:
+        model = str(recipe.model_args.model_name_or_path)
+        models.insert(0, model)
+        if recorder.kind in TRAINING_VERBS and Path(model).is_dir() and Path(model).resolve() == result.resolve():
+            raise CheckpointError(
+                f"output_dir: {str(result)!r} holds the model to start from; choose a folder of its own"
+            )
     names = [*models, *(source.source for source in recorder.data)]
     folders = dict.fromkeys(folder for name in names for folder in recorded_folders(name))
     for folder in (found for found in folders if found.resolve() != result.resolve()):  # not of an earlier recipe
