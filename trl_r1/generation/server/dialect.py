@@ -102,8 +102,9 @@ class Dialect:
         if self.token_ids:
             body["return_token_ids"] = True
         if draw.logprobs and self.logprobs:
-            # One other token beside the one drawn: some servers take 0, or `true` alone, for none at all
-            body |= {"logprobs": True, "top_logprobs": 1} if chat else {"logprobs": 1}
+            # With the likeliest token: some servers take 0, or `true` alone, for none at all. In a chat vLLM counts
+            # the token drawn as one of two.
+            body |= {"logprobs": True, "top_logprobs": 2} if chat else {"logprobs": 1}
         if self.do_sample and draw.temperature > 0:
             body |= DO_SAMPLE
         return body

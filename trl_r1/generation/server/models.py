@@ -50,7 +50,9 @@ def find_model(client: ServerClient, model: str) -> ServedModel:
         [`R1Error`]: when the server refuses whoever asks, cannot be reached, or serves other models whatever name it
             is given.
     """
-    [listed] = client.ask([Request(path="/models", body=None, read=_read_list)], stop_when_refused=False)
+    [listed] = client.ask(
+        [Request(path="/models", body=None, read=_read_list)], max_retries=1, stop_when_refused=False
+    )
     if isinstance(listed, Failure):
         if listed.status in (401, 403):
             raise R1Error(f"server_base_url: the server refused ({listed.reason}); {REFUSED[listed.status]}")
