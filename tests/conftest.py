@@ -27,9 +27,15 @@ if not hasattr(sitecustomize, "NetworkBlockedError"):
     _spec = importlib.util.spec_from_file_location("no_network", TESTS / "no_network" / "sitecustomize.py")
     _spec.loader.exec_module(importlib.util.module_from_spec(_spec))
 
+from importlib.util import find_spec  # noqa: E402
+
 import pytest  # noqa: E402
 from loopback_hub import LoopbackHub  # noqa: E402
 from tiny_models import make_model, make_tokenizer  # noqa: E402
+
+
+# Tests of vLLM run in an environment of their own: make test-vllm. (A folder named vllm would be imported as vLLM.)
+collect_ignore = [] if find_spec("vllm") else ["vllm_engines"]
 
 
 @pytest.fixture(scope="session")

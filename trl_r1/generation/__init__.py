@@ -1,6 +1,7 @@
 """One `generate(prompts, params, engine)` for every engine."""
 
 from trl_r1.generation.calls import generate
+from trl_r1.generation.engine_loading import load_engine
 from trl_r1.generation.transformers_engine import TransformersEngine
 from trl_r1.generation.types import (
     Completion,
@@ -8,6 +9,7 @@ from trl_r1.generation.types import (
     GenerationSummary,
     SamplingParameters,
 )
+from trl_r1.generation.vllm_engine import VLLMEngine
 
 
 __all__ = [
@@ -16,5 +18,7 @@ __all__ = [
     "GenerationSummary",
     "SamplingParameters",
     "TransformersEngine",
+    "VLLMEngine",
     "generate",
+    "load_engine",
 ]

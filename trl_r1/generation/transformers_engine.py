@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from trl_r1.errors import R1Error
 from trl_r1.generation.calls import generate_all
+from trl_r1.generation.logprobs import token_logprobs
 from trl_r1.generation.prompts import encode_prompt
-from trl_r1.generation.types import Completion, FinishReason, GenerationSummary, Prompt, SamplingParameters
+from trl_r1.generation.types import Completion, GenerationSummary, Prompt, SamplingParameters
 from trl_r1.stage_record import hash_json
 from trl_r1.stage_record.describe import hash_model
 
@@ -54,7 +56,7 @@ class TransformersEngine:
         self._revision = revision
         self._weights_sha256: str | None = None
         self.last_summary: GenerationSummary | None = None
-        self._end_ids = _end_token_ids(model, tokenizer)
+        self._end_ids = end_token_ids(model.generation_config, tokenizer)
         pad = tokenizer.pad_token_id
         self._pad_id: int = pad if pad is not None else self._end_ids[0]
 
@@ -73,7 +75,7 @@ class TransformersEngine:
             dtype (`str` or `torch.dtype`, *optional*, defaults to `"auto"`):
                 Weights' type; `"auto"` is the checkpoint's.
             device (`str`, *optional*):
-                Where to run; an accelerator where there is one, else the CPU.
+                Where to run; a GPU where there is one (each process of a launcher its own), else the CPU.
 
         Raises:
             [`R1Error`]: when the checkpoint cannot be loaded.
@@ -89,7 +91,7 @@ class TransformersEngine:
             raise R1Error(
                 f"model: {path!r} cannot be loaded ({reason}); give a checkpoint folder or a Hub id"
             ) from error
-        target = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        target = device or (f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu")
         return cls(model.to(target), tokenizer, path, revision)
 
     def generate(
@@ -180,7 +182,12 @@ class TransformersEngine:
                     attention_mask=torch.tensor(mask, device=device),
                     generation_config=self._generation_config(params),
                 )
-        return [self._completion(ids, None if params.greedy else seed) for ids in output[:, width:].tolist()]
+        kept = [self._cut(ids) for ids in output[:, width:].tolist()]
+        logprobs: Sequence[tuple[float, ...] | None] = [None] * len(kept)
+        if params.logprobs:
+            logprobs = token_logprobs(self.model, encoded, kept, self._pad_id)
+        own_seed = None if params.greedy else seed
+        return [self._completion(ids, own_seed, values) for ids, values in zip(kept, logprobs, strict=True)]
 
     def _hash_weights(self) -> str:
         """Of the files where they are all the weights, else of the weights in memory; taken once."""
@@ -204,13 +211,19 @@ class TransformersEngine:
             **sampling,
         )
 
-    def _completion(self, ids: list[int], seed: int | None) -> Completion:
+    def _cut(self, ids: list[int]) -> list[int]:
         # Padding may share its id with an end token, so what follows the first end token is cut, whatever it is.
         end = next((position for position, token in enumerate(ids) if token in self._end_ids), None)
-        kept = ids if end is None else ids[: end + 1]
-        text: str = self.tokenizer.decode(kept, skip_special_tokens=True)
-        reason: FinishReason = "length" if end is None else "stop"
-        return Completion(text=text, token_ids=tuple(kept), finish_reason=reason, seed=seed)
+        return ids if end is None else ids[: end + 1]
+
+    def _completion(self, ids: list[int], seed: int | None, logprobs: tuple[float, ...] | None) -> Completion:
+        return Completion(
+            text=self.tokenizer.decode(ids, skip_special_tokens=True),
+            token_ids=tuple(ids),
+            finish_reason="stop" if ids[-1] in self._end_ids else "length",
+            logprobs=logprobs,
+            seed=seed,
+        )
 
 
 def _hash_state(model: Any) -> str:
@@ -223,9 +236,14 @@ def _hash_state(model: Any) -> str:
     return digest.hexdigest()
 
 
-def _end_token_ids(model: Any, tokenizer: Any) -> list[int]:
-    """Every id that ends a completion: the tokenizer's first, then those of the model's generation configuration."""
-    declared = getattr(model.generation_config, "eos_token_id", None)
+def end_token_ids(generation_config: Any, tokenizer: Any) -> list[int]:
+    """
+    Every id that ends a completion: the tokenizer's first, then those of a checkpoint's generation configuration.
+
+    Raises:
+        [`R1Error`]: when neither names one.
+    """
+    declared = getattr(generation_config, "eos_token_id", None)
     candidates = [tokenizer.eos_token_id, *(declared if isinstance(declared, list) else [declared])]
     ids = list(dict.fromkeys(candidate for candidate in candidates if candidate is not None))
     if not ids:
