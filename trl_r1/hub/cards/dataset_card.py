@@ -25,6 +25,7 @@ from trl_r1.hub.publishing.published import read_published
 from trl_r1.hub.publishing.target import MAIN
 from trl_r1.run_records import FinishedStage, RunRecords
 from trl_r1.stage_record import DATA_SUFFIXES, StageRecord, read_stage_record, weight_files
+from trl_r1.stage_record.kinds import SAMPLING_VERBS
 
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 SAMPLED, MADE = "rejection_sample", "script"
 SUMMARIES: Final = {
+    "generate": "Every response sampled from a model, right or wrong, as the parser splits it and the verifier judges "
+    "it, made with trl_r1, which follows DeepSeek-R1.",
     SAMPLED: "Responses sampled from a teacher and kept when they passed every filter below, made with trl_r1, which "
     "follows DeepSeek-R1.",
     MADE: "Data written by a Python file of a trl_r1 pipeline.",
@@ -71,7 +74,7 @@ def create_dataset_card(
     repo_id: str | None = None,
 ) -> str:
     """
-    Write the card (`README.md`) of a data set: of a rejection sampling, or of a Python file that wrote rows.
+    Write the card (`README.md`) of a data set: of a verb that leaves rows, or of a Python file that wrote some.
 
     The text depends on the records and the rows alone: the same give the same card.
 
@@ -155,9 +158,9 @@ def _has_unrecorded_rows(stage: FinishedStage) -> bool:
 
 
 def is_data_stage(folder: str | Path, record: StageRecord) -> bool:
-    """Whether a stage left a data set: a rejection sampling, or a Python file that wrote rows and no weights."""
+    """Whether a stage left a data set: a verb that leaves rows, or a Python file that wrote rows and no weights."""
     if record.kind != MADE:
-        return record.kind == SAMPLED
+        return record.kind in SUMMARIES
     written = any(item.path.endswith(DATA_SUFFIXES) for item in record.artefacts)
     return written and not any(weight_files(folder))
 
@@ -221,7 +224,9 @@ def _metadata(data: _Data, license: str | None) -> DatasetCardData:
     if data.total.lengths.rows:
         tags.append("reasoning-data")
     if data.record.kind == SAMPLED:
-        tags += ["rejection-sampling", "synthetic"]
+        tags.append("rejection-sampling")
+    if data.record.kind in SAMPLING_VERBS:
+        tags.append("synthetic")
     languages = data.total.languages() or data.lineage.languages()
     return DatasetCardData(
         pretty_name=one_line(data.record.stage),
@@ -259,7 +264,9 @@ def _origin(data: _Data) -> dict[str, Any]:
     sampled = record.kind == SAMPLED
     return {
         "making": list(
-            dataset_tables.sampling_lines(record, data.lineage) if sampled else dataset_tables.script_lines(record)
+            dataset_tables.sampling_lines(record, data.lineage)
+            if record.kind in SAMPLING_VERBS
+            else dataset_tables.script_lines(record)
         ),
         "counts": dataset_tables.count_rows(counts) if counts else [],
         "filters": [card_tables.cell(line) for line in filter_lines(record)] if sampled else [],

@@ -180,7 +180,9 @@ def column_rows(splits: Mapping[tuple[str, str], RowSummary]) -> list[dict[str, 
 
 def limit_lines(record: StageRecord, counts: SamplingCounts | None, license: str | None) -> Iterator[str]:
     """What the data set is not."""
-    if counts is None:
+    if record.kind == "generate":
+        yield "Nothing was filtered: samples that are wrong, cut off or malformed are in here, as their columns say."
+    elif counts is None:
         yield "What the Python file read beside its arguments is not on record; read it before you rely on the rows."
     else:
         yield from _sampling_limits(record, counts)
