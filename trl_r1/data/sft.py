@@ -1,23 +1,20 @@
-"""
-Rows for supervised fine-tuning, checked with the real tokenizer.
-
-Two faults of SFT on chains of thought show only at inference: a template that cuts the reasoning out or leaves it out
-of the loss, and rows that never teach the end token. Both are looked for in every row before training.
-"""
+"""Rows for supervised fine-tuning: brought into the trainer's form, checked, counted."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from trl_r1.chat_template import THINK_CLOSE, ThinkParser, check_round_trip, completion_text
+from trl_r1.chat_template import THINK_CLOSE, check_round_trip, completion_text
 from trl_r1.data.mixture import PLACE, RawSource, load_sources
 from trl_r1.data.prompts import describe_sources
 from trl_r1.data.rendering import PromptRenderer
 from trl_r1.data.rows import PromptData, check_column, count_dropped, first_rows, join_parts
-from trl_r1.errors import DataError, TemplateError
+from trl_r1.data.sft_check import MaskStatistics, Row, RowVerdict, SFTRowChecker, verdict_columns
+from trl_r1.data.sharing import Batch, code_key, main_process_first, map_batches, map_shared, tokenizer_key
+from trl_r1.errors import DataError
+from trl_r1.stage_record import hash_json
 
 
 if TYPE_CHECKING:
@@ -30,127 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 COMPLETION_COLUMNS = ("completion", "response")
-Row = dict[str, Any]
-
-
-@dataclass(slots=True)
-class MaskStatistics:
-    """Tokens of the rows seen, and how many of them the loss counts."""
-
-    tokens: int = 0
-    in_loss: int = 0
-    reasoning_rows: int = 0
-    examples: dict[str, int] = field(default_factory=dict)  # reason -> first row it was found in
-
-    @property
-    def share(self) -> float:
-        """Share of tokens in the loss."""
-        return self.in_loss / self.tokens if self.tokens else 0.0
-
-
-class SFTRowChecker:
-    """
-    Tokenizes rows as TRL's trainer will and says what is wrong with them.
-
-    Args:
-        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
-            The policy's, with the recipe's chat template.
-        args ([`~trl.SFTConfig`]):
-            `max_length`, `packing`, `eos_token` and the loss switches decide what is trained on.
-
-    Raises:
-        [`TemplateError`]: when the loss mask cannot be known before the trainer is built.
-    """
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, args: SFTConfig) -> None:
-        self.tokenizer: Any = tokenizer
-        self.end_token: str = args.eos_token or str(tokenizer.eos_token)
-        self.end_id = tokenizer.convert_tokens_to_ids(self.end_token)
-        self.max_length = args.max_length  # packing cuts longer rows too, each strategy in its way
-        self.full_loss = args.completion_only_loss is False
-        self.chat_template = _training_template(tokenizer) if args.assistant_only_loss else None
-        self.statistics = MaskStatistics()
-        if args.chat_template_path:
-            raise TemplateError(
-                f"chat_template_path: {args.chat_template_path!r} is read too late to be checked; use chat_template"
-            )
-
-    def problem(self, row: Row) -> str | None:
-        """
-        Why a row cannot be trained on, or `None`.
-
-        Returns:
-            `str` or `None`: `"longer_than_max_length"` (its end token would be cut off), `"no_end_token"` or
-            `"reasoning_not_in_loss"`.
-        """
-        ids, mask = self._tokenize(row)
-        in_loss = [token for token, counted in zip(ids, mask, strict=True) if counted]
-        self.statistics.tokens += len(ids)
-        self.statistics.in_loss += len(in_loss)
-        if self.max_length is not None and len(ids) > self.max_length:
-            return "longer_than_max_length"
-        if not self._ends(in_loss):
-            return "no_end_token"
-        return None if self._keeps_reasoning(row, in_loss) else "reasoning_not_in_loss"
-
-    def _tokenize(self, row: Row) -> tuple[list[int], list[bool]]:
-        if "messages" in row:
-            encoded = self.tokenizer.apply_chat_template(
-                row["messages"],
-                chat_template=self.chat_template,
-                tokenize=True,
-                return_dict=True,
-                return_assistant_tokens_mask=True,
-            )
-            return encoded["input_ids"], [bool(bit) for bit in encoded["assistant_masks"]]
-        return self._tokenize_pair(row["prompt"], row["completion"])
-
-    def _tokenize_pair(self, prompt: Any, completion: Any) -> tuple[list[int], list[bool]]:
-        from trl.data_utils import common_prefix_length
-
-        if isinstance(prompt, str):
-            ended = completion if completion.endswith(self.end_token) else completion + self.end_token  # as TRL does
-            head, ids = self.tokenizer(prompt)["input_ids"], self.tokenizer(prompt + ended)["input_ids"]
-        else:
-            apply = self.tokenizer.apply_chat_template
-            head = apply(prompt, tokenize=True, return_dict=True, add_generation_prompt=True)["input_ids"]
-            ids = apply([*prompt, *completion], tokenize=True, return_dict=True)["input_ids"]
-        start = 0 if self.full_loss else common_prefix_length(head, ids)
-        return ids, [position >= start for position in range(len(ids))]
-
-    def _ends(self, in_loss: list[int]) -> bool:
-        """Whether the loss closes with the end token; some templates put a line break after it."""
-        while in_loss and in_loss[-1] != self.end_id and not self.tokenizer.decode(in_loss[-1:]).strip():
-            in_loss = in_loss[:-1]
-        return in_loss[-1:] == [self.end_id]
-
-    def _keeps_reasoning(self, row: Row, in_loss: list[int]) -> bool:
-        """Whether the reasoning of the last turn is among the tokens of the loss."""
-        last = row["messages"][-1:] if "messages" in row else row["completion"]
-        reasoning = ThinkParser().parse(completion_text(last)).reasoning
-        if not reasoning:
-            return True
-        self.statistics.reasoning_rows += 1
-        # Both sides go through the tokenizer, so that what it does to spaces or unknown words is no difference.
-        wanted = self.tokenizer.decode(self.tokenizer(reasoning, add_special_tokens=False)["input_ids"])
-        trained = self.tokenizer.decode(in_loss, skip_special_tokens=False)
-        return "".join(wanted.split()) in "".join(trained.split())
-
-
-def _training_template(tokenizer: PreTrainedTokenizerBase) -> str | None:
-    """The template TRL puts in the place of one that does not mark what the assistant says."""
-    from trl import get_training_chat_template
-    from trl.chat_template_utils import has_generation_markers
-
-    if has_generation_markers(tokenizer.chat_template or ""):
-        return None
-    try:
-        template: str | None = get_training_chat_template(tokenizer)
-    except ValueError as error:
-        raise TemplateError(
-            "assistant_only_loss: the chat template does not mark what the assistant says; set `chat_template: r1`"
-        ) from error
-    return template
+THOUGHT_FIELDS = ("reasoning_content", "thinking", "reasoning")  # of a message, where its thoughts stand apart
 
 
 def load_sft(
@@ -162,9 +39,12 @@ def load_sft(
     """
     Load rows for [`~trl.SFTTrainer`].
 
+    Rows are checked by all processes of the launcher, each `dataset_num_proc` at once, and lie on disk.
+
     Accepts `messages`; `prompt` with `completion`, as text or messages; or a problem (`dataset_prompt_column`) with
     `completion` or `response`. Chats become `prompt` and `completion`, for which TRL trains on the completion alone;
-    with `assistant_only_loss` they become `messages`, and every assistant turn is trained on.
+    with `assistant_only_loss` they become `messages`, and every assistant turn is trained on. A
+    message's `reasoning_content` or `thinking` becomes the beginning of its content, in think tags.
 
     Args:
         script_args ([`R1ScriptArguments`]):
@@ -185,8 +65,9 @@ def load_sft(
     """
     checker = SFTRowChecker(tokenizer, training_args)
     raw = load_sources(script_args, dataset_args, training_args.output_dir)
-    prepared = [_prepare(source, script_args, tokenizer, training_args, checker) for source in raw]
-    _log_mask(checker.statistics)
+    statistics = MaskStatistics()
+    prepared = [_prepare(source, script_args, training_args, checker, statistics) for source in raw]
+    _log_mask(statistics)
     parts = first_rows([dataset for dataset, _ in prepared], script_args.max_train_rows)
     return PromptData(dataset=join_parts(parts, order_by=PLACE), sources=describe_sources(raw, prepared, parts))
 
@@ -194,33 +75,102 @@ def load_sft(
 def _prepare(
     source: RawSource,
     script_args: R1ScriptArguments,
-    tokenizer: PreTrainedTokenizerBase,
     args: SFTConfig,
     checker: SFTRowChecker,
+    statistics: MaskStatistics,
 ) -> tuple[Dataset, dict[str, int]]:
-    from datasets import Dataset
+    from datasets import Features, Value
 
-    convert = _find_converter(source, script_args, tokenizer, args)
-    rows: list[Row | str] = [convert(row) for row in source.dataset]  # a row for the trainer, or why there is none
-    chats = [row for row in rows if isinstance(row, dict) and not isinstance(row.get("prompt"), str)]
-    if any(THINK_CLOSE in completion_text(row.get("completion") or row["messages"][-1:]) for row in chats):
-        check_round_trip(tokenizer)
-    reasons = [row if isinstance(row, str) else checker.problem(row) for row in rows]
+    form = _TrainerForm(source, script_args, checker.tokenizer, args)
+    columns = {"reason": "string", "tokens": "int64", "in_loss": "int64", "reasons": "bool", "closes_thoughts": "bool"}
+    key = hash_json([tokenizer_key(checker.tokenizer), checker.settings, form.key])
+    checked = Features({name: Value(kind) for name, kind in columns.items()})
+
+    def judge(batch: Batch) -> Batch:
+        return verdict_columns(checker.check(form.rows(batch)))
+
+    def check(share: Dataset) -> list[RowVerdict]:
+        found = map_batches(share, judge, checked, key=key, workers=args.dataset_num_proc, desc="Checking rows")
+        return [RowVerdict(**row) for row in found]
+
+    verdicts: list[RowVerdict] = map_shared(source.dataset, check)
+    statistics.add(verdicts)
+    if any(verdict.closes_thoughts for verdict in verdicts):
+        check_round_trip(checker.tokenizer)
+    reasons = [verdict.reason for verdict in verdicts]
     try:
         dropped = count_dropped(reasons, source.name)
     except DataError as error:
         raise DataError(f"{error}{_advice(reasons, checker)}") from error
-    usable = [row for row, reason in zip(rows, reasons, strict=True) if reason is None]
-    return Dataset.from_list(usable), dropped
+    kept = [index for index, reason in enumerate(reasons) if reason is None]
+    fit = source.dataset.select(kept) if dropped else source.dataset
+    with main_process_first():
+        rows = map_batches(
+            fit, form.columns, form.features, key=form.key, workers=args.dataset_num_proc, desc="Writing rows"
+        )
+    return rows, dropped
 
 
-def _find_converter(
-    source: RawSource, script_args: R1ScriptArguments, tokenizer: PreTrainedTokenizerBase, args: SFTConfig
-) -> Callable[[Row], Row | str]:
-    """The function that brings this dataset's rows into the trainer's form."""
+class _TrainerForm:
+    """How the rows of one source are brought into the trainer's form."""
+
+    def __init__(
+        self, source: RawSource, script_args: R1ScriptArguments, tokenizer: PreTrainedTokenizerBase, args: SFTConfig
+    ) -> None:
+        self.source = source.name
+        self.keep_messages: bool = args.assistant_only_loss
+        self.given = source.dataset.features
+        self.prompt, self.completion = _find_columns(source, script_args)
+        # A ready text prompt is trained on as it is; a bare problem is shown as the policy will be shown it.
+        bare = self.prompt not in ("messages", "prompt")
+        self.renderer = PromptRenderer(tokenizer, script_args.prompt_template) if bare else None
+        self.features = self._features()
+        template = self.renderer.template if self.renderer else None
+        settings = [self.prompt, self.completion, self.keep_messages, template]
+        self.key = hash_json([settings, str(self.features), code_key(__name__, "trl_r1.chat_template")])
+
+    def rows(self, batch: Batch) -> list[Row | str]:
+        """A row for the trainer, or why there is none, for each row of a batch."""
+        if self.completion is None:
+            return [_from_messages(messages, self.keep_messages) for messages in batch[self.prompt]]
+        pairs = zip(batch[self.prompt], batch[self.completion], strict=True)
+        return [_from_pair(prompt, answer, self.renderer, self.keep_messages) for prompt, answer in pairs]
+
+    def columns(self, batch: Batch) -> Batch:
+        """The trainer's columns of rows that are fit, and their place in the mixture."""
+        rows = [row for row in self.rows(batch) if not isinstance(row, str)]
+        columns = {name: [row[name] for row in rows] for name in self.features if name != PLACE}
+        return {**columns, PLACE: batch[PLACE]} if PLACE in self.features else columns
+
+    def _features(self) -> Any:
+        from datasets import Features, Json, Value
+
+        place = {PLACE: Value("int64")} if PLACE in self.given else {}
+        prompt = _message_feature(self.given[self.prompt])
+        answer = prompt if self.completion is None else _message_feature(self.given[self.completion])
+        if prompt is None and (self.renderer is None or self.renderer.template is not None):
+            return Features({"prompt": Value("string"), "completion": Value("string"), **place})
+        plain = {"role": Value("string"), "content": Value("string")}
+        prompt, answer = prompt or plain, answer or plain
+        if self.keep_messages:
+            both = {**prompt, **answer} if isinstance(prompt, dict) and isinstance(answer, dict) else Json()
+            return Features({"messages": [both], **place})
+        return Features({"prompt": [prompt], "completion": [answer], **place})
+
+
+def _message_feature(feature: Any) -> Any:
+    """How a column's messages are kept, without what becomes part of the content; `None` for a column of text."""
+    item = getattr(feature, "feature", feature[0] if isinstance(feature, list) else None)
+    if not isinstance(item, dict):
+        return item
+    return {name: kind for name, kind in item.items() if name not in THOUGHT_FIELDS}
+
+
+def _find_columns(source: RawSource, script_args: R1ScriptArguments) -> tuple[str, str | None]:
+    """Columns of prompt and completion; the second is `None` where one column holds whole chats."""
     columns = source.dataset.column_names
     if "messages" in columns:
-        return lambda row: _from_messages(row["messages"], args.assistant_only_loss)
+        return "messages", None
     problem = script_args.dataset_prompt_column
     if problem not in columns and "prompt" in columns:
         problem = "prompt"
@@ -228,14 +178,22 @@ def _find_converter(
     completion = next((name for name in COMPLETION_COLUMNS if name in columns), None)
     if completion is None:
         check_column(source.dataset, COMPLETION_COLUMNS[0], "completion", source.name)
-    # A ready text prompt is trained on as it is; a bare problem is shown as the policy will be shown it.
-    renderer = None if problem == "prompt" else PromptRenderer(tokenizer, script_args.prompt_template)
-    return lambda row: _from_pair(row[problem], row[completion or ""], renderer, args.assistant_only_loss)
+    return problem, completion
+
+
+def _with_thoughts(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message whose thoughts stand in its content."""
+    thoughts = next((message[name] for name in THOUGHT_FIELDS if message.get(name)), None)
+    plain = {name: value for name, value in message.items() if name not in THOUGHT_FIELDS}
+    if not isinstance(thoughts, str) or THINK_CLOSE in str(message.get("content")):
+        return plain
+    return {**plain, "content": completion_text([{**plain, "reasoning_content": thoughts}])}
 
 
 def _from_messages(messages: Any, keep_messages: bool) -> Row | str:
     if not messages or messages[-1].get("role") != "assistant":
         return "last_turn_not_assistant"
+    messages = [_with_thoughts(message) for message in messages]
     if any(not isinstance(message.get("content"), str) for message in messages):
         return "content_missing"
     if not completion_text(messages[-1:]).strip():
