@@ -1,12 +1,12 @@
 """Data in: prompts, SFT rows, preference pairs. Data out: what a teacher's samples leave after rejection."""
 
-from trl_r1.data.cold_start import build_cold_start, summarise_answer
+from trl_r1.data.cold_start import ModelRewriting, build_cold_start, summarise_answer
 from trl_r1.data.filters import RejectionFilters
 from trl_r1.data.judging import JudgedSample, judge_samples
 from trl_r1.data.mixture import RawSource, load_source, load_sources
 from trl_r1.data.preferences import load_preferences
 from trl_r1.data.prompts import first_of_each_type, load_prompts, prepare_prompts
-from trl_r1.data.rejection_sampling import RejectionResult, rejection_sample
+from trl_r1.data.rejection_sampling import ModelJudge, RejectionResult, rejection_sample
 from trl_r1.data.rendering import PromptRenderer, render_text
 from trl_r1.data.repair_tasks import MadeTask, describe_task, make_repair_tasks
 from trl_r1.data.rows import PromptData, check_batch, fingerprint_rows, read_jsonl, write_jsonl
@@ -16,6 +16,8 @@ from trl_r1.data.sft import load_sft
 __all__ = [
     "JudgedSample",
     "MadeTask",
+    "ModelJudge",
+    "ModelRewriting",
     "PromptData",
     "PromptRenderer",
     "RawSource",

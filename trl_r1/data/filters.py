@@ -165,7 +165,12 @@ def paragraph_problem(sample: JudgedSample, limit: int | None) -> str | None:
 
 def longest_paragraph(text: str) -> int:
     """Words, or single Chinese and Japanese characters, of the longest run between blank lines."""
-    return max(len(_COUNTED.findall(paragraph)) for paragraph in _PARAGRAPH_END.split(text))
+    return max(count_written_words(paragraph) for paragraph in _PARAGRAPH_END.split(text))
+
+
+def count_written_words(text: str) -> int:
+    """Words of a text, formulas included; each Chinese or Japanese character is one."""
+    return len(_COUNTED.findall(text))
 
 
 def code_block_problem(sample: JudgedSample) -> str | None:

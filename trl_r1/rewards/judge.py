@@ -104,7 +104,7 @@ class JudgeReward:
         code = secrets.token_hex(8)
         text = question if isinstance(question, str) else completion_text(question[-1:])
         parts = {"QUESTION": text, "REFERENCE": reference, "SUBMISSION": answer}
-        blocks = [f"[{name} {code}]\n{_defuse(part)}\n[END OF {name} {code}]" for name, part in parts.items()]
+        blocks = [f"[{name} {code}]\n{defuse(part)}\n[END OF {name} {code}]" for name, part in parts.items()]
         return [{"role": "system", "content": self.instructions}, {"role": "user", "content": "\n\n".join(blocks)}]
 
 
@@ -136,7 +136,8 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _defuse(text: str) -> str:
+def defuse(text: str) -> str:
+    """A text that a model may be shown: no marks of chat templates, which some servers read as such."""
     sendable = text.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair would fail the request
     return _CHAT_MARK.sub(lambda match: match.group() + " ", sendable)
 

@@ -31,9 +31,20 @@ class Rewritten:
 class Rewriting(Protocol):
     """Writes kept samples anew. Its results are parsed and verified again, whoever wrote them."""
 
-    label: str  # begins the reasons of the samples it costs: "refined", "rewritten"
-    author: str  # who or what writes, noted in every row
-    max_failures: float
+    @property
+    def label(self) -> str:
+        """Begins the reasons of the samples it costs: `"refined"`, `"rewritten"`."""
+        ...
+
+    @property
+    def author(self) -> str:
+        """Who or what writes, noted in every row."""
+        ...
+
+    @property
+    def max_failures(self) -> float:
+        """Largest share of a batch's questions that may stay without a reply."""
+        ...
 
     @property
     def identity(self) -> dict[str, Any]:
