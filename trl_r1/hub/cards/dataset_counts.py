@@ -18,17 +18,44 @@ REASONS: Final = {  # why a sample was dropped, in the order in which samples ar
     "truncated": "did not end within the longest sample allowed",
     "malformed": "thoughts and answer could not be told apart",
     "wrong": "the verifier found another answer than the reference",
-    "undecidable": "the verifier could not decide",
+    "undecidable": "the verifier could not decide, or the judge gave no verdict",
     "no_gold": "the question has no reference answer",
     "too_long": "more thoughts than allowed",
+    "long_paragraph": "a paragraph of the thoughts is longer than allowed",
+    "code_block": "the thoughts hold a block of code",
     "repetitive": "the thoughts repeat themselves more than allowed",
     "mixed_language": "the thoughts mix languages",
     "other_language": "the thoughts are in another language than the question",
     "refined:rejected": "the rewriting gave nothing",
     "refined:malformed": "thoughts and answer could not be told apart after the rewriting",
     "refined:not_correct": "no longer right after the rewriting",
+    "refined:undecidable": "right, but nothing could decide it again after the rewriting",
+    "rewritten:no_reasoning": "the rewriting model gave no thoughts",
+    "rewritten:no_summary": "the rewriting model gave no summary",
+    "rewritten:malformed": "thoughts and answer could not be told apart after the rewriting",
+    "rewritten:not_correct": "no longer right after the rewriting",
+    "rewritten:undecidable": "right, but nothing could decide it again after the rewriting",
+    "rewritten:mixed_language": "the rewritten thoughts mix languages",
+    "rewritten:other_language": "the rewritten thoughts are in another language than the question",
+    "rewritten:comments": "the rewritten thoughts speak of the rewriting",
+    "rewritten:too_short": "the rewritten thoughts are much shorter",
+    "rewritten:too_long": "the rewritten thoughts are much longer",
+    "rewritten:new_numbers": "the rewritten thoughts calculate with other numbers",
+    "rewritten:lost_numbers": "the rewritten thoughts leave most numbers out",
+    "rewritten:summary_mixed_language": "the summary mixes languages",
+    "rewritten:summary_other_language": "the summary is in another language than the question",
+    "rewritten:summary_comments": "the summary speaks of the thoughts",
+    "rewritten:summary_new_numbers": "the summary calculates with other numbers",
+    "rewritten:no_box": "the summary has no boxed answer",
+    "rewritten:other_answer": "the summary ends at another answer than the sample",
     "duplicate": "the same response to the same question was kept already",
+    "over_domain_limit": "more than asked for, of one domain",
     "over_limit": "more than asked for, of one question or in all",
+}
+JUDGED: Final = {
+    "marked": "questions marked for it",
+    "undecided": "questions that no rule decides",
+    "all": "all questions",
 }
 
 
@@ -97,8 +124,15 @@ def filter_lines(record: StageRecord) -> Iterator[str]:
         yield "well formed: thoughts and answer can be told apart, and it ended by itself"
     if setting(record, "keep_correct"):
         yield "right: the verifier of trl_r1 compares the final answer with the reference answer"
+        if model := setting(record, "judge_model"):
+            scope = JUDGED[setting(record, "judge_scope")]
+            yield f"answers to {scope} are judged by {model}, given the reference"
     if limit := setting(record, "max_reasoning_tokens"):
         yield f"thoughts of at most {limit} tokens"
+    if limit := setting(record, "max_paragraph_words"):
+        yield f"paragraphs of its thoughts of at most {limit} words"
+    if setting(record, "keep_without_code_blocks"):
+        yield "no block of code in its thoughts"
     if (share := setting(record, "max_repetition")) is not None:
         yield f"at most {share} of the 4-grams of its thoughts repeated"
     if setting(record, "keep_language_consistent"):
@@ -107,11 +141,22 @@ def filter_lines(record: StageRecord) -> Iterator[str]:
         yield f"thoughts in the language of the question throughout{aside}"
     if refine := setting(record, "refine"):
         yield f"then rewritten by {refine}, parsed and verified again"
+    if model := setting(record, "rewrite_model"):
+        yield f"then rewritten by {model}, thoughts and summary, parsed, held against the sample and verified again"
     yield "one of each group of equal responses to equal questions"
     if limit := setting(record, "max_kept_per_prompt"):
         yield f"at most {limit} of one question"
+    yield from _domain_lines(record)
     if limit := setting(record, "max_rows"):
         yield f"at most {limit} rows in all, chosen at random"
+
+
+def _domain_lines(record: StageRecord) -> Iterator[str]:
+    named, each = setting(record, "domain_max_rows") or {}, setting(record, "max_rows_per_domain")
+    if named:
+        yield f"at most {', '.join(f'{rows} rows of {name}' for name, rows in named.items())}, chosen at random"
+    if each:
+        yield f"at most {each} rows of each {'other ' if named else ''}domain, chosen at random"
 
 
 def _count(folder: Path, record: StageRecord, name: str) -> int:

@@ -19,7 +19,8 @@ LONGEST_GROUP: Final = 40  # letters of such a value; longer ones are texts
 EXAMPLE_LENGTH: Final = 4000  # letters; the first row that is no longer is shown whole
 NO_GROUPS: Final = frozenset(  # the texts themselves, and what tells one sample of a question from another
     {"messages", "prompt", "completion", "problem", "solution", "answer", "response", "chosen", "rejected", "prefill"}
-    | {"sample_index", "teacher", "temperature"}
+    | {"sample_index", "teacher", "temperature", "top_p", "sample_seed", "question_sha256", "rewritten_by"}
+    | {"completion_tokens", "reasoning_tokens", "answer_tokens"}
 )
 _WORD: Final = re.compile(r"[぀-ヿ㐀-鿿豈-﫿]|[^\s぀-ヿ㐀-鿿豈-﫿]+")
 _TYPES: Final = {bool: "true or false", int: "integer", float: "number", str: "text", type(None): "none"}

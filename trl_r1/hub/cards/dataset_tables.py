@@ -30,6 +30,15 @@ MEANINGS: Final = {
     "sample_index": "number of the sample among those of its question, from 0",
     "teacher": "who wrote the response",
     "temperature": "of the sampling",
+    "top_p": "of the sampling",
+    "sample_seed": "what the sample, or the batch it was in, was drawn with",
+    "verified_by": "what judged the answer: a rule of trl_r1, or `judge` for a model",
+    "rewritten_by": "who wrote the response anew",
+    "completion_tokens": "of the sample as drawn, the end token included",
+    "reasoning_tokens": "of the thoughts",
+    "answer_tokens": "of the answer",
+    "question_sha256": "beginning of the hash of the question's columns",
+    "question_source": "data set the question is from",
 }
 
 
