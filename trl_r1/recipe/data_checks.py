@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from trl_r1.recipe.data_set_checks import composition_problems
+from trl_r1.recipe.data_set_checks import composition_problems, difficulty_problems
 from trl_r1.recipe.decontamination_checks import decontamination_problems
 from trl_r1.recipe.training_checks import distillation_problems, sft_problems
 from trl_r1.user_code import find_file
@@ -74,4 +74,5 @@ DATA_PROBLEMS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]]]
     "rejection_sample": _rejection_problems,
     "decontaminate": decontamination_problems,
     "compose": composition_problems,
+    "estimate_difficulty": difficulty_problems,
 }

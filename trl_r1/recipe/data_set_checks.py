@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 
@@ -46,3 +47,16 @@ def target_problems(targets: Any) -> list[str]:
     if not problems and sum(shares) > 1 + 1e-9:
         problems.append(f"domain_targets: shares of {sum(shares):g} in all are more than the whole; lower them")
     return problems
+
+
+def difficulty_problems(values: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with an estimate of difficulty, a line each."""
+    low, high = values["min_pass_rate"], values["max_pass_rate"]
+    for name, rate in (("min_pass_rate", low), ("max_pass_rate", high)):
+        if rate is not None and not 0 <= rate <= 1:
+            yield f"{name}: {rate} is no share; give a number from 0 to 1"
+    if low is not None and high is not None and low > high:
+        yield f"min_pass_rate: {low} is above max_pass_rate {high}, so that no row would be kept"
+    cache = values["difficulty_cache"]
+    if cache and Path(cache).is_file():
+        yield f"difficulty_cache: {cache!r} is a file; name a folder"
