@@ -186,10 +186,13 @@ def answer_key(value: Any) -> str | None:
 
 def _read(spec: BenchmarkSpec) -> RawSource:
     kind = _FILES.get(Path(spec.path).suffix)
-    if kind and Path(spec.path).is_file():
-        return load_source(kind, spec.split or "train", data_files=spec.path)
-    options = {"name": spec.config} if spec.config else {}
-    return load_source(spec.path, spec.split or "test", **options)
+    try:
+        if kind and Path(spec.path).is_file():
+            return load_source(kind, spec.split or "train", data_files=spec.path)
+        options = {"name": spec.config} if spec.config else {}
+        return load_source(spec.path, spec.split or "test", **options)
+    except DataError as error:
+        raise DataError(f"benchmarks: {spec.name!r}: {error}; name its split as path:config:split") from error
 
 
 def _first(names: Iterable[str], dataset: Dataset) -> str | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from trl_r1.data.decontamination.benchmarks import Benchmark
-from trl_r1.data.decontamination.ngrams import NgramIndex
+from trl_r1.data.decontamination.ngrams import NgramIndex, Shared
 from trl_r1.data.decontamination.normalise import is_number, mask_numbers, numbers, words
 from trl_r1.data.decontamination.texts import Field
 from trl_r1.data.near_duplicates import SignatureIndex, jaccard, shingles
@@ -37,8 +37,9 @@ class SearchSettings:
         ngram_size (`int`, *optional*, defaults to `10`):
             Words an n-gram (the paper's). A question of fewer is short: it is compared as a whole.
         min_coverage (`float`, *optional*, defaults to `0.5`):
-            Least share of a question's n-grams that a text must hold. At 0 one is enough, as in the paper; questions
-            of competitions share longer phrases than that ("where m and n are relatively prime positive integers").
+            Least share that a text must hold of the n-grams that only one question has. At 0 any n-gram of any is
+            enough, as in the paper; questions of competitions share longer phrases than that ("where m and n are
+            relatively prime positive integers").
         near_duplicate_threshold (`float`, *optional*, defaults to `0.7`):
             Least Jaccard similarity of two problems, in runs of three words. At 1 none is looked for.
 
@@ -103,20 +104,28 @@ class BenchmarkIndex:
         if not self.questions:
             raise DataError("benchmarks: they hold no question; name at least one benchmark with questions")
         size = self.settings.ngram_size
-        self._long = {key: entry for key, entry in enumerate(self.questions) if len(entry.words) >= size}
-        self._ngrams = NgramIndex({key: entry.words for key, entry in self._long.items()}, size)
-        masked = {
-            key: mask_numbers(entry.words)
-            for key, entry in self._long.items()
-            if entry.numbers and entry.plain_words >= size
+        long = [key for key, entry in enumerate(self.questions) if len(entry.words) >= size]
+        self._equal = _groups(long, lambda key: " ".join(self.questions[key].words))
+        self._ngrams = NgramIndex(
+            {key: self.questions[key].words for key in self._equal}, size, count_common=self.settings.min_coverage == 0
+        )
+        self._benchmarks_of = {
+            value: {self.questions[key].benchmark for first in firsts for key in self._equal[first]}
+            for value, firsts in self._ngrams.keys_by_ngram().items()
         }
-        self._masked = NgramIndex(masked, size)
+        # Of questions that differ by their numbers alone one stands for all: a template may have made thousands.
+        masked = {key: mask_numbers(self.questions[key].words) for key in self._equal}
+        self._alike = _groups(self._equal, lambda key: " ".join(masked[key]))
+        self._by_numbers = {
+            (first, _listed(self.questions[key].numbers)): key for first, keys in self._alike.items() for key in keys
+        }
+        self._masked = NgramIndex({key: masked[key] for key in self._alike if self._can_be_renumbered(key)}, size)
+        self._near = self._signatures(masked)
         self._short_texts: dict[str, list[int]] = defaultdict(list)
         self._short_formulas: dict[tuple[str, str], list[int]] = defaultdict(list)
         for key, entry in enumerate(self.questions):
-            if key not in self._long:
+            if len(entry.words) < size:
                 self._add_short(key, entry)
-        self._near = self._signatures()
 
     def search(self, field: Field, answer: str | None = None) -> tuple[list[Match], set[int]]:
         """
@@ -133,23 +142,24 @@ class BenchmarkIndex:
             the text shares at least one n-gram, which in the paper is enough to drop it.
         """
         own = words(field.text)
-        shared = self._ngrams.find(own)
+        shared, ngrams = self._ngrams.find(own)
         found: dict[int, Match] = {}
-        for key, (coverage, place) in shared.items():
-            if kind := self._kind_of(self.questions[key], coverage, own):
-                found[key] = self._match(key, kind, field, coverage, place)
+        for first, each in shared.items():
+            if kind := self._kind_of(self.questions[first], each, own):
+                for key in self._equal[first]:
+                    found[key] = self._match(key, kind, field, each.coverage, each.place)
         if field.is_problem:
             for key in self._same_short(own, field.text, answer):
                 found.setdefault(key, self._match(key, "short", field, 1.0, 0.0))
             for key, (kind, similarity) in self._similar(own, found):
                 found.setdefault(key, self._match(key, kind, field, similarity, 0.0))
-        return list(found.values()), {self.questions[key].benchmark for key in shared}
+        return list(found.values()), set().union(*(self._benchmarks_of[value] for value in ngrams))
 
-    def _kind_of(self, entry: _Entry, coverage: float, own: Sequence[str]) -> Kind | None:
-        """What a share of a question's n-grams in a text amounts to."""
-        if coverage == 1.0:
+    def _kind_of(self, entry: _Entry, shared: Shared, own: Sequence[str]) -> Kind | None:
+        """What the n-grams a text shares with a question amount to."""
+        if shared.whole:
             return "verbatim"
-        if coverage < self.settings.min_coverage:
+        if shared.coverage < self.settings.min_coverage:
             return None
         if not entry.numbers - numbers(own):
             return "ngram"
@@ -168,23 +178,31 @@ class BenchmarkIndex:
         """Questions that differ from a whole problem by their numbers, or by a few words."""
         if len(own) < self.settings.ngram_size:
             return
-        for key, (coverage, _) in self._masked.find(mask_numbers(own)).items():
+        masked, counted = mask_numbers(own), numbers(own)
+        for key in self._masked.find(masked)[0]:
             entry = self.questions[key]
-            brief = len(own) <= RENUMBERED_LENGTH * len(entry.words)
-            if key not in found and brief and coverage >= RENUMBERED_COVERAGE and entry.numbers - numbers(own):
-                yield key, ("renumbered", coverage)
-        if self._near is None:
-            return
-        mine = shingles(own, NEAR_SHINGLE)
-        for key in self._near.candidates(mine):
-            entry = self.questions[key]
-            similarity = jaccard(mine, shingles(entry.words, NEAR_SHINGLE))
-            if key in found or similarity < self.settings.near_duplicate_threshold:
+            if len(own) > RENUMBERED_LENGTH * len(entry.words) or not entry.numbers - counted:
                 continue
-            if entry.numbers == numbers(own):
-                yield key, ("near_duplicate", similarity)
-            elif entry.plain_words >= self.settings.ngram_size:
-                yield key, ("renumbered", similarity)
+            if (coverage := self._masked_coverage(entry, own)) >= RENUMBERED_COVERAGE:
+                yield key, ("renumbered", coverage)
+        if self._near is None or found:
+            return
+        mine = shingles(masked, NEAR_SHINGLE)
+        for first in self._near.candidates(mine):
+            theirs = shingles(mask_numbers(self.questions[first].words), NEAR_SHINGLE)
+            similarity = jaccard(mine, theirs)
+            if similarity < self.settings.near_duplicate_threshold:
+                continue
+            same = self._by_numbers.get((first, _listed(counted)))
+            if same is not None:
+                yield from ((key, ("near_duplicate", similarity)) for key in self._equal[same])
+            elif similarity >= RENUMBERED_COVERAGE and self._can_be_renumbered(first):
+                yield first, ("renumbered", similarity)
+
+    def _can_be_renumbered(self, key: int) -> bool:
+        """Whether a question has numbers, and words enough beside them to be known without."""
+        entry = self.questions[key]
+        return bool(entry.numbers) and entry.plain_words >= self.settings.ngram_size
 
     def _same_short(self, own: Sequence[str], text: str, answer: str | None) -> Iterator[int]:
         """Short questions that a problem is, or holds on a line of its own with the same answer."""
@@ -194,7 +212,8 @@ class BenchmarkIndex:
                 yield key
         if answer is None or not (self._short_texts or self._short_formulas):
             return
-        lines = [own, *(words(line) for line in text.splitlines() if len(line) <= _longest(self.settings))]
+        unnumbered = own[1:] if own and is_number(own[0]) else own  # "1. Compute ..."
+        lines = [own, unnumbered, *(words(line) for line in text.splitlines() if len(line) <= _longest(self.settings))]
         for line in lines:
             if (formula := _formula(line)) is not None:
                 yield from self._short_formulas.get((formula, answer), ())
@@ -209,12 +228,12 @@ class BenchmarkIndex:
         if entry.answer is not None and (formula := _formula(entry.words)) is not None:
             self._short_formulas[formula, entry.answer].append(key)
 
-    def _signatures(self) -> SignatureIndex | None:
-        if self.settings.near_duplicate_threshold == 1 or not self._long:
+    def _signatures(self, masked: Mapping[int, Sequence[str]]) -> SignatureIndex | None:
+        if self.settings.near_duplicate_threshold == 1 or not self._alike:
             return None
         index = SignatureIndex(self.settings.near_duplicate_threshold, NEAR_SHINGLE)
-        for key, entry in self._long.items():
-            index.add(key, shingles(entry.words, NEAR_SHINGLE))
+        for key in self._alike:
+            index.add(key, shingles(masked[key], NEAR_SHINGLE))
         return index
 
     def _match(self, key: int, kind: Kind, field: Field, coverage: float, place: float) -> Match:
@@ -233,6 +252,18 @@ def _formula(own: Iterable[str]) -> str | None:
     """What a short problem is about, without the words that ask; `None` where no number or too little is left."""
     left = [word for word in own if word not in _ASKING]
     return " ".join(left) if len(left) > 1 and any(map(is_number, left)) else None
+
+
+def _groups(keys: Iterable[int], text_of: Callable[[int], str]) -> dict[int, list[int]]:
+    """Keys whose texts are equal, by the first of them."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for key in keys:
+        groups[text_of(key)].append(key)
+    return {group[0]: group for group in groups.values()}
+
+
+def _listed(counted: Counter[str]) -> tuple[str, ...]:
+    return tuple(sorted(counted.elements()))
 
 
 def _longest(settings: SearchSettings) -> int:

@@ -21,7 +21,8 @@ _VULGAR: Final = regex.compile("[¼-¾⅐-⅞]")
 _RAISED: Final = regex.compile("[⁰¹²³⁴-⁹]+|[₀-₉]+")
 _INVISIBLE: Final = regex.compile(r"\p{Cf}+")
 _THOUSANDS: Final = regex.compile(r"(?<=\d)(?:\{,\}|\\[,!]|,)(?=\d{3}(?!\d))")
-_LAYOUT: Final = regex.compile(r"\\(?:begin|end)\s{0,4}\{[a-z*]{1,20}\}|\\[^a-z]|[{}$^_]|…")
+_ENVIRONMENT: Final = regex.compile(r"\\(?:begin|end)\s{0,4}\{[a-z*]{1,20}\}")
+_LAYOUT: Final = regex.compile(r"\\[^a-z%]|[\\{}$^_]|…")
 _BARE_FRACTION: Final = regex.compile(r"\\[dtc]?frac\s?(\d)\s?(?=\d)")  # `\frac12` is a half
 _COMMAND: Final = regex.compile(r"\\([a-z]+)")
 _UNICODE_MATHS: Final = str.maketrans(
@@ -83,7 +84,7 @@ def words(text: str) -> list[str]:
     text = _one_unicode_form(text)
     text = _THOUSANDS.sub("", text)
     if "\\" in text:
-        text = _COMMAND.sub(_command, _BARE_FRACTION.sub(r" \1 ", text))
+        text = _COMMAND.sub(_command, _BARE_FRACTION.sub(r" \1 ", _ENVIRONMENT.sub(" ", text)))
     text = _LAYOUT.sub(" ", text).translate(_UNICODE_MATHS)
     found = (_ASCII_WORD if text.isascii() else _WORD).findall(text)
     return [word if word.isalnum() else "".join(word.split()) for word in found]
