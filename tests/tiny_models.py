@@ -36,8 +36,8 @@ def make_tokenizer():
     return tokenizer
 
 
-def make_model(tokenizer, seed=0, layers=2, hidden=32):
-    """A random Llama policy with the tokenizer's vocabulary, float32."""
+def make_model(tokenizer, seed=0, layers=2, hidden=32, tied=True):
+    """A random Llama policy with the tokenizer's vocabulary, float32, two heads."""
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -47,7 +47,7 @@ def make_model(tokenizer, seed=0, layers=2, hidden=32):
         num_attention_heads=2,
         num_key_value_heads=2,
         max_position_embeddings=256,
-        tie_word_embeddings=True,
+        tie_word_embeddings=tied,
         initializer_range=0.1,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,

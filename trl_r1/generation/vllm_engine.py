@@ -13,6 +13,7 @@ from trl_r1.generation.prompts import encode_prompt, render_text
 from trl_r1.generation.transformers_engine import end_token_ids
 from trl_r1.generation.types import Completion, FinishReason, GenerationSummary, Prompt, SamplingParameters
 from trl_r1.generation.vllm_process import vllm_environment
+from trl_r1.recipe.engine_checks import LOWEST_VLLM_TEMPERATURE
 from trl_r1.stage_record import hash_json
 from trl_r1.stage_record.describe import hash_model
 from trl_r1.user_code import first_line
@@ -21,7 +22,6 @@ from trl_r1.user_code import first_line
 if TYPE_CHECKING:
     from trl_r1.generation.plan import SampleRow
 
-LOWEST_TEMPERATURE: Final = 0.01  # vLLM raises lower ones to it, with a warning
 LONGEST_REASON: Final = 400  # characters of an error of vLLM's, whose first line often says only how many there are
 
 
@@ -188,10 +188,10 @@ class VLLMEngine:
             [`R1Error`]: when `temperature` is below what vLLM can draw at.
             [`GenerationError`]: when vLLM failed, or did not finish a sample.
         """
-        if 0 < params.temperature < LOWEST_TEMPERATURE:
+        if 0 < params.temperature < LOWEST_VLLM_TEMPERATURE:
             raise R1Error(
-                f"temperature: {params.temperature} is below {LOWEST_TEMPERATURE}, which vLLM would take instead; "
-                "set 0 for greedy decoding"
+                f"temperature: {params.temperature} is below {LOWEST_VLLM_TEMPERATURE}, which vLLM would take "
+                "instead; set 0 for greedy decoding"
             )
         texts = {index: render_text(prompts[index], self.tokenizer) for index in {row.prompt for row in rows}}
         encoded = {index: encode_prompt(text, self.tokenizer) for index, text in texts.items()}

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from trl_r1.recipe.data_set_checks import composition_problems, difficulty_problems
 from trl_r1.recipe.decontamination_checks import decontamination_problems
+from trl_r1.recipe.engine_checks import engine_problems
 from trl_r1.recipe.training_checks import distillation_problems, sft_problems
 from trl_r1.user_code import find_file
 
@@ -21,6 +22,7 @@ def sampling_problems(values: Mapping[str, Any]) -> Iterator[str]:
         yield f"top_p: {values['top_p']} must be above 0 and at most 1"
     if values["temperature"] == 0 and values["num_generations"] > 1:
         yield "num_generations: all samples are the same at temperature 0; set it to 1 or the temperature above 0"
+    yield from engine_problems(values)
     if values["engine"] == "server" and not values["server_base_url"]:
         yield "server_base_url: missing; give the endpoint's address, such as http://localhost:8000/v1"
 
