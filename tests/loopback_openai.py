@@ -164,7 +164,7 @@ class ModelServer:
     def _choice(self, index, chat, body, ids, told, best):
         habits = self.habits
         ended = ids[-1] == habits.end and len(ids) > 3
-        text = " ".join(habits.words[token] for token in ids if token != habits.end)
+        text = " ".join(habits.words[token] for token in ids if token != habits.end and habits.words[token])
         reason = habits.finish if habits.finish is not None else ("stop" if ended else "length")
         choice = {"index": index, "finish_reason": None if reason == "null" else reason}
         if habits.token_ids and body.get("return_token_ids"):

@@ -25,7 +25,7 @@ from trl_r1.generation.server.replies import Reply, check_lengths, read_reply
 
 
 HOT: Final = (2.0, 1.0)  # temperatures: the first that the server takes
-HOT_TOKENS: Final = 48
+HOT_TOKENS: Final = 24
 COLD_TOKENS: Final = 8
 TRIES: Final = 2  # repetitions of a probe
 MORE_DRAWS: Final = 12  # before a server is said to decode greedily
