@@ -115,7 +115,7 @@ def test_a_missing_column_suggests_the_nearest(script_args, tokenizer):
     with pytest.raises(DataError, match=r"^dataset_prompt_column: .*no column 'problem'; did you mean 'problems'"):
         load_prompts(script_args([{"problems": "x", "solution": "1"}]), None, tokenizer)
     with pytest.raises(DataError, match=r"^dataset_solution_column: .*no column 'solution'"):
-        load_prompts(script_args([{"problem": "x", "answer": "1"}]), None, tokenizer)
+        load_prompts(script_args([{"problem": "x", "result": "1"}]), None, tokenizer)
 
 
 def test_a_named_solution_column_becomes_solution(script_args, tokenizer):

@@ -74,7 +74,7 @@ class RawSource:
             fingerprint=fingerprint_rows(read),
             rows_in=len(self.dataset) + sum(self.set_aside.values()),
             rows_kept=kept,
-            dropped={**self.set_aside, **dropped},
+            dropped=dict(Counter(self.set_aside) + Counter(dropped)),
             languages=count_languages(read) or list(card.languages),
             license=card.license,
             revision=revision,

@@ -10,6 +10,7 @@ from trl_r1.data.mixture import PLACE, RawSource, load_sources
 from trl_r1.data.prompts import describe_sources
 from trl_r1.data.rendering import PromptRenderer
 from trl_r1.data.rows import PromptData, check_column, first_rows, join_parts, keep_rows, map_rows
+from trl_r1.data.schemas import read_as
 
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def load_preferences(
     """
     Load pairs for [`~trl.RewardTrainer`].
 
-    Rows hold a problem (`dataset_prompt_column`) or a `prompt`, and `chosen` and `rejected`, each as text or messages.
+    Rows hold a problem (`dataset_prompt_column`) or a `prompt`, and `chosen` and `rejected`, each as text or messages;
+    or they are in a schema of [`~trl_r1.data.schemas.SCHEMAS`] that feeds preferences.
     Text is shown as a chat, as the preference reward will show it, unless the recipe has a `prompt_template`. Pairs
     without a prompt or a response, and pairs of equal responses, are dropped and counted.
 
@@ -52,8 +54,10 @@ def load_preferences(
         [`TemplateError`]: when the tokenizer has no chat template and the recipe no `prompt_template`.
     """
     renderer = PromptRenderer(tokenizer, script_args.prompt_template)
-    raw = load_sources(script_args, dataset_args, output_dir)
-    prepared = [_prepare(source, renderer, script_args.dataset_prompt_column) for source in raw]
+    found = load_sources(script_args, dataset_args, output_dir)
+    read = [read_as(source, script_args, "preferences") for source in found]
+    raw = [source for source, _ in read]
+    prepared = [_prepare(source, renderer, args.dataset_prompt_column) for source, args in read]
     parts = first_rows([dataset for dataset, _ in prepared], script_args.max_train_rows)
     return PromptData(dataset=join_parts(parts, order_by=PLACE), sources=describe_sources(raw, prepared, parts))
 
@@ -77,7 +81,9 @@ def _prepare(source: RawSource, renderer: PromptRenderer, column: str) -> tuple[
         return "responses_equal" if chosen == rejected else None
 
     dataset, dropped = keep_rows(dataset, map_rows(dataset, judge), source.name)
-    return Dataset.from_list([_render(row, column, renderer) for row in dataset]), dropped
+    place = [PLACE] if PLACE in dataset.column_names else []
+    rows = [{**_render(row, column, renderer), **{name: row[name] for name in place}} for row in dataset]
+    return Dataset.from_list(rows), dropped
 
 
 def _render(row: dict[str, Any], column: str, renderer: PromptRenderer) -> dict[str, Any]:

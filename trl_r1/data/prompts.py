@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from trl_r1.data.mixture import PLACE, RawSource, load_sources
 from trl_r1.data.rendering import Prompt, PromptRenderer
 from trl_r1.data.rows import PromptData, check_column, first_rows, join_parts, keep_rows, map_rows, set_column
+from trl_r1.data.schemas import read_as
 from trl_r1.errors import DataError
 
 
@@ -46,7 +47,8 @@ def load_prompts(
     """
     Load the prompts of a stage.
 
-    Rows come with a problem (`dataset_prompt_column`) or with a ready `prompt` in one of TRL's formats. Rows that
+    Rows come with a problem (`dataset_prompt_column`), with a ready `prompt` in one of TRL's formats, or in one of the
+    schemas of [`~trl_r1.data.schemas.SCHEMAS`]. Rows that
     cannot be used (no prompt, no gold answer although the row is a reasoning row, a gold answer no verifier could ever
     confirm, a row that a reward says it cannot score) are dropped and counted.
 
@@ -76,9 +78,13 @@ def load_prompts(
     renderer = PromptRenderer(
         tokenizer, script_args.prompt_template, script_args.response_format, chat_template_kwargs, system_prompt
     )
-    raw = load_sources(script_args, dataset_args, output_dir)
-    columns = (script_args.dataset_prompt_column, script_args.dataset_solution_column)
-    prepared = [prepare_prompts(source, renderer, *columns, rewards) for source in raw]
+    found = load_sources(script_args, dataset_args, output_dir)
+    read = [read_as(source, script_args, "prompts") for source in found]
+    raw = [source for source, _ in read]
+    prepared = [
+        prepare_prompts(source, renderer, args.dataset_prompt_column, args.dataset_solution_column, rewards)
+        for source, args in read
+    ]
     parts = first_rows([dataset for dataset, _ in prepared], script_args.max_train_rows)
     return PromptData(dataset=join_parts(parts, order_by=PLACE), sources=describe_sources(raw, prepared, parts))
 

@@ -11,6 +11,7 @@ from trl_r1.data.mixture import PLACE, RawSource, load_sources
 from trl_r1.data.prompts import describe_sources
 from trl_r1.data.rendering import PromptRenderer
 from trl_r1.data.rows import PromptData, check_column, count_dropped, first_rows, join_parts
+from trl_r1.data.schemas import read_as
 from trl_r1.data.sft_check import MaskStatistics, Row, RowVerdict, SFTRowChecker, verdict_columns
 from trl_r1.data.sharing import Batch, code_key, main_process_first, map_batches, map_shared, tokenizer_key
 from trl_r1.errors import DataError
@@ -41,10 +42,11 @@ def load_sft(
 
     Rows are checked by all processes of the launcher, each `dataset_num_proc` at once, and lie on disk.
 
-    Accepts `messages`; `prompt` with `completion`, as text or messages; or a problem (`dataset_prompt_column`) with
-    `completion` or `response`. Chats become `prompt` and `completion`, for which TRL trains on the completion alone;
-    with `assistant_only_loss` they become `messages`, and every assistant turn is trained on. A
-    message's `reasoning_content` or `thinking` becomes the beginning of its content, in think tags.
+    Accepts `messages`; `prompt` with `completion`, as text or messages; a problem (`dataset_prompt_column`) with
+    `completion` or `response`; and the schemas of [`~trl_r1.data.schemas.SCHEMAS`] that feed SFT. Chats become
+    `prompt` and `completion`, for which TRL trains on the completion alone; with `assistant_only_loss` they become
+    `messages`, and every assistant turn is trained on. A message's `reasoning_content` or `thinking` becomes the
+    beginning of its content, in think tags.
 
     Args:
         script_args ([`R1ScriptArguments`]):
@@ -64,9 +66,11 @@ def load_sft(
         [`TemplateError`]: when the chat template drops the reasoning.
     """
     checker = SFTRowChecker(tokenizer, training_args)
-    raw = load_sources(script_args, dataset_args, training_args.output_dir)
+    found = load_sources(script_args, dataset_args, training_args.output_dir)
+    read = [read_as(source, script_args, "sft") for source in found]
+    raw = [source for source, _ in read]
     statistics = MaskStatistics()
-    prepared = [_prepare(source, script_args, training_args, checker, statistics) for source in raw]
+    prepared = [_prepare(source, args, training_args, checker, statistics) for source, args in read]
     _log_mask(statistics)
     parts = first_rows([dataset for dataset, _ in prepared], script_args.max_train_rows)
     return PromptData(dataset=join_parts(parts, order_by=PLACE), sources=describe_sources(raw, prepared, parts))

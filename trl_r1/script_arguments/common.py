@@ -61,8 +61,8 @@ class R1ScriptArguments(ScriptArguments):
             "help": "Schema the data is written in. By default what its columns say.",
             "choices": [
                 *("auto", "columns", "messages", "prompt_completion", "problem_solution", "problem_answer"),
-                *("worked_solution", "question_answer", "openr1_math", "mixture_of_thoughts", "dapo_math"),
-                *("multiple_choice", "preference_chats", "orca_pairs"),
+                *("worked_solution", "question_answer", "gsm8k", "openr1_math", "mixture_of_thoughts", "dapo_math"),
+                *("multiple_choice", "preference_pairs", "preference_chats", "orca_pairs"),
             ],
         },
     )
