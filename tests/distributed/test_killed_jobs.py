@@ -1,0 +1,235 @@
+"""A sampling job killed at any moment, in any of its processes, ends with the rows of one that never was."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from launching import ROOT, free_port
+from tiny_models import make_model, make_tokenizer
+
+from trl_r1.data import read_jsonl, write_jsonl
+from trl_r1.stage_record import read_stage_record
+
+
+HERE = Path(__file__).parent
+BATCH = 20  # samples
+LIMIT = 120  # seconds that a launch may take
+MOMENTS = ["within rows", "between folders", "before record", "after record", "before card", "before cleaning"]
+
+
+class Server:
+    """`killed_job.py`."""
+
+    def __init__(self, log):
+        path = os.pathsep.join([os.environ["PYTHONPATH"], str(ROOT), str(HERE)])
+        self.log = log
+        self.process = subprocess.Popen(
+            [sys.executable, str(HERE / "killed_job.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log.open("w"),
+            text=True,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+
+    def start(self, verb, argv, world_size=1, die=None):
+        job = {"verb": verb, "argv": [str(word) for word in argv], "world_size": world_size, "die": die}
+        return self._ask(json.dumps(job))
+
+    def wait(self):
+        """Exit codes of the processes."""
+        return self._ask("wait")
+
+    def run(self, verb, argv, world_size=1):
+        """Run to the end, which must be a good one."""
+        self.start(verb, argv, world_size)
+        assert self.wait() == [0] * world_size, self.log.read_text()[-6000:]
+
+    def _ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    started = Server(tmp_path_factory.mktemp("server") / "log")
+    yield started
+    started.process.stdin.close()
+    started.process.wait()
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """A tiny policy and 500 questions."""
+    folder = tmp_path_factory.mktemp("inputs")
+    tokenizer = make_tokenizer()
+    make_model(tokenizer).save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    chance = random.Random(0)
+    rows = [
+        {
+            "problem": "what is " + " plus ".join(str(chance.randrange(9)) for _ in range(2 + index % 3)),
+            "solution": "4",
+        }
+        for index in range(500)
+    ]
+    write_jsonl(folder / "questions" / "train.jsonl", rows)
+    return folder
+
+
+def arguments(inputs, output_dir, questions, samples=4, **options):
+    values = {
+        "model_name_or_path": inputs / "model",
+        "dataset_name": inputs / "questions",
+        "output_dir": output_dir,
+        "num_generations": samples,
+        "max_completion_length": 16,
+        "generation_batch_size": BATCH,
+        "max_train_rows": questions,
+        **options,
+    }
+    return [str(word) for name, value in values.items() for word in (f"--{name}", value)]
+
+
+def outcome(folder):
+    """What a finished job leaves: rows and counts. The work is gone."""
+    record = read_stage_record(folder)
+    assert not [path for path in folder.iterdir() if path.name.startswith(".work") or path.name == "progress.json"]
+    if (folder / "train.jsonl").exists():
+        rows = read_jsonl(folder / "train.jsonl")
+    else:
+        rows = [row for path in sorted((folder / "data").iterdir()) for row in pq.read_table(path).to_pylist()]
+    assert {item.path for item in record.artefacts if item.path.endswith("parquet")} == {
+        f"data/{path.name}" for path in (folder / "data").glob("*")
+    }
+    assert (folder / "README.md").is_file()
+    return rows, record.metrics
+
+
+def finished(folder):
+    """Batches that are on disk, of all steps."""
+    return len(list((folder / ".work").glob("*/*.parquet")))
+
+
+def wait_for(condition, processes):
+    deadline = time.monotonic() + LIMIT
+    while not condition() and time.monotonic() < deadline and any(map(alive, processes)):
+        time.sleep(0.002)
+
+
+def alive(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def kill_again_and_again(server, argv, folder, kills, batches, steps):
+    """Launch and kill, each time a little further on; now one process, now all of them."""
+    chance = random.Random(f"{kills} kills of {batches} batches")
+    killed = 0
+    for kill in range(kills):
+        processes = server.start("generate", argv, world_size=2)
+        target = kill * batches * steps // (kills + 1)
+        wait_for(lambda target=target: finished(folder) > target, processes)
+        time.sleep(chance.uniform(0, 0.1))
+        order = chance.sample(processes, 2)
+        signals = [signal.SIGKILL, chance.choice([signal.SIGKILL, signal.SIGTERM])]  # as a launcher does to the others
+        for process, number in zip(order, signals, strict=True):
+            if alive(process):
+                os.kill(process, number)
+        codes = server.wait()
+        killed += -signal.SIGKILL in codes
+    server.run("generate", argv, world_size=2)
+    return killed
+
+
+@pytest.mark.parametrize(
+    ("questions", "kills"),
+    [(60, 3), pytest.param(500, 20, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
+)
+def test_a_job_killed_again_and_again_leaves_the_rows_of_one_that_was_not(server, inputs, tmp_path, questions, kills):
+    expected_argv = arguments(inputs, tmp_path / "whole", questions)
+    server.run("generate", expected_argv)  # in one process
+    rows, metrics = outcome(tmp_path / "whole")
+    assert len(rows) == 4 * questions
+    assert [row["sample_index"] for row in rows] == [0, 1, 2, 3] * questions
+    folder = tmp_path / "killed"
+    batches = 4 * questions // BATCH
+    assert kill_again_and_again(server, arguments(inputs, folder, questions), folder, kills, batches, steps=2) == kills
+    found, counts = outcome(folder)
+    assert found == rows
+    assert counts == metrics
+    record = read_stage_record(folder)
+    assert record.hardware["world_size"] == 2
+
+
+def test_a_kill_while_the_result_is_written_costs_no_sample(server, inputs, tmp_path):
+    argv = arguments(inputs, tmp_path / "out", 30, samples=1, rows_per_file=1)
+    drawn = None
+    for moment in MOMENTS:
+        server.start("generate", argv, die=moment)
+        assert server.wait() == [-signal.SIGKILL], moment
+        files = (tmp_path / "out" / ".work" / "samples").glob("*.parquet")
+        there = {path.name: path.stat().st_mtime_ns for path in files}
+        assert len(there) == 2
+        assert there == (drawn or there), f"drawn again after {moment}"
+        drawn = there
+    server.run("generate", argv)
+    rows, _ = outcome(tmp_path / "out")
+    assert len(rows) == 30
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_job_that_is_asked_to_stop_says_how_to_go_on(server, inputs, tmp_path, number, code):
+    argv = arguments(inputs, tmp_path / "out", 100)
+    processes = server.start("generate", argv)
+    wait_for(lambda: finished(tmp_path / "out") > 0, processes)
+    os.kill(processes[0], number)
+    assert server.wait() == [code]
+    assert "the same command goes on from what is saved" in server.log.read_text()
+    assert not (tmp_path / "out" / "stage.json").exists()
+    assert not list((tmp_path / "out" / ".work").glob("*/.*.partial"))
+    server.run("generate", argv)
+    assert len(outcome(tmp_path / "out")[0]) == 400
+
+
+def torchrun(*command):
+    path = os.pathsep.join([os.environ["PYTHONPATH"], str(ROOT)])
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_addr=127.0.0.1"]
+    return subprocess.Popen(
+        [*launcher, f"--master_port={free_port()}", "-m", "trl_r1.scripts.generate", *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path},
+        start_new_session=True,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_launcher_that_is_killed_leaves_nothing_in_the_way(server, inputs, tmp_path):
+    """Its processes stop by themselves, and the next launch waits for them."""
+    server.run("generate", arguments(inputs, tmp_path / "whole", 500))
+    folder = tmp_path / "killed"
+    argv = arguments(inputs, folder, 500)
+    for target in (0, 40):
+        launcher = torchrun(*argv)
+        wait_for(lambda target=target: finished(folder) > target, [launcher.pid])
+        launcher.kill()  # not its processes
+        launcher.stderr.close()
+        launcher.wait()
+    launcher = torchrun(*argv)
+    _, errors = launcher.communicate(timeout=LIMIT)
+    assert launcher.returncode == 0, errors[-6000:]
+    assert outcome(folder) == outcome(tmp_path / "whole")
