@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trl_r1.data.judging import JudgedSample
+from trl_r1.data.judging import JUDGE, JudgedSample
 from trl_r1.errors import RecipeError
 from trl_r1.rewards.words import count_words, detect_language
 
@@ -145,9 +145,15 @@ def format_problem(sample: JudgedSample) -> str | None:
 
 
 def answer_problem(sample: JudgedSample) -> str | None:
-    """`"wrong"`, `"undecidable"`, or `"no_gold"` for a question that nothing decides."""
+    """
+    `"wrong"`, `"undecidable"`, or `"no_gold"` for a question that nothing decides.
+
+    Where a model was to judge, what kept it from a verdict follows: `"undecidable:timeout"`.
+    """
     if sample.judgement is None:
         return "no_gold"
+    if sample.correct is None and sample.judgement.decided_by == JUDGE:
+        return f"undecidable:{sample.judgement.reason}"
     return {True: None, False: "wrong", None: "undecidable"}[sample.correct]
 
 
