@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
@@ -9,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trl_r1.report.table import Cell, build_tables
+from trl_r1.report.methods import compare_methods
+from trl_r1.report.table import Cell, build_tables, to_markdown
 from trl_r1.report.table import Table as R1Table
 from trl_r1.run_records import RunRecords
 
@@ -46,6 +48,33 @@ def print_summary(folder: str | Path, console: Console | None = None) -> None:
     for table in [main, *(other for other in others if other.title == "comparisons")]:
         console.print(_draw(table))
         console.print(Text(table.caption + "\n", style="dim"), soft_wrap=True)
+
+
+def print_methods(folders: Sequence[str | Path], console: Console | None = None, *, markdown: bool = False) -> None:
+    """
+    Print what several ways to train one model cost and reached, in one or more runs of a pipeline.
+
+    Args:
+        folders (`Sequence[str | Path]`):
+            Output folders of one pipeline, each with another seed.
+        console ([`~rich.console.Console`], *optional*):
+            Where to; standard output unless given.
+        markdown (`bool`, *optional*, defaults to `False`):
+            Whether to print the tables as Markdown.
+
+    Raises:
+        [`RecordError`]: when a record is damaged, or nothing was evaluated.
+    """
+    console = console or Console()
+    if not console.is_terminal:
+        console.width = max(console.width, FILE_WIDTH)
+    for table in compare_methods(folders):
+        if markdown:
+            console.print(f"{table.title}\n\n{to_markdown(table)}\n", soft_wrap=True, highlight=False, markup=False)
+        else:
+            console.print(Text(table.title, style="bold"))
+            console.print(_draw(table))
+            console.print(Text(table.caption + "\n", style="dim"), soft_wrap=True)
 
 
 def _draw(table: R1Table) -> Table:

@@ -99,9 +99,8 @@ def _comparisons(stage: FinishedStage) -> Iterator[list[Cell]]:
     """The differences an evaluation stage recorded."""
     if stage.record.kind == "evaluate":
         for label, difference in stage.record.metrics.items():
-            cell = _cell(difference)
             count = "" if difference.n is None else str(difference.n)
-            yield [Cell(label), Cell(f"{difference.value:+.3f}", cell.interval), Cell(count)]
+            yield [Cell(label), signed_cell(difference), Cell(count)]
 
 
 def to_markdown(table: Table) -> str:
@@ -164,12 +163,18 @@ def _metric_column(evaluations: list[Evaluation], metric: str, mode: str) -> _Co
         found = [entry for entry in stage.evaluations if entry in evaluations and metric in entry.telling_metrics]
         if not found:
             return Cell()
-        return _group_cell(found[0], metric, groups) if groups else _cell(found[0].metrics[metric])
+        return _group_cell(found[0], metric, groups) if groups else measured_cell(found[0].metrics[metric])
 
     return _Column(heading, cell)
 
 
-def _cell(measured: Measurement) -> Cell:
+def signed_cell(difference: Measurement) -> Cell:
+    """A difference with its sign, and its interval."""
+    return Cell(f"{difference.value:+.3f}", measured_cell(difference).interval)
+
+
+def measured_cell(measured: Measurement) -> Cell:
+    """A value, and its interval where it has one."""
     interval = (
         "" if measured.low is None or measured.high is None else f"{_short(measured.low)}–{_short(measured.high)}"
     )
