@@ -56,6 +56,7 @@ class Habits:
     alternatives: int = 16
     end: int = 0  # token that ends a completion; from 3 tokens on it is drawn with the rest
     words: list = field(default_factory=lambda: WORDS)
+    count: object = lambda text: len(text.split())  # tokens of a text
 
 
 class ModelServer:
@@ -67,6 +68,7 @@ class ModelServer:
         self.at_once = self.most_at_once = 0
         self.busy = threading.Lock()
         self.delay = 0.0
+        self.retry_after = None  # header of every answer but a 200
         self._unseeded = itertools.count(1)
         self._http = _serve(port, _ModelHandler, self)
         self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
@@ -119,10 +121,10 @@ class ModelServer:
         habits, chat = self.habits, path.endswith("chat/completions")
         if chat:
             prompt = json.dumps(body["messages"])
-            length = sum(len(message["content"].split()) for message in body["messages"])
+            length = sum(habits.count(message["content"]) for message in body["messages"])
         else:
             prompt = body["prompt"]
-            length = len(prompt) if isinstance(prompt, list) else len(prompt.split())
+            length = len(prompt) if isinstance(prompt, list) else habits.count(prompt)
             prompt = json.dumps(prompt)
         number = body.get("n", 1) if habits.n == "followed" else 1
         drawn = [self._draw(prompt, body, choice) for choice in range(number)]
@@ -275,7 +277,8 @@ class _ModelHandler(_Handler):
         finally:
             with server.busy:
                 server.at_once -= 1
-        self.send(status, json.dumps(answer).encode())
+        told = {"Retry-After": server.retry_after} if server.retry_after and status != 200 else {}
+        self.send(status, json.dumps(answer).encode(), told)
 
 
 class _ProxyHandler(_Handler):

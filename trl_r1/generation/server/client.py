@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import functools
 import json
 import os
 import random
@@ -154,7 +155,6 @@ class ServerClient:
         self.num_requests = 0  # sent, repetitions included
         self._answered = 0
         self._pace = pace or Pace(settings.requests_per_minute)
-        self._tls: Any = None
 
     def ask(
         self, requests: Sequence[Request[T]], *, max_retries: int | None = None, stop_when_refused: bool = True
@@ -256,14 +256,13 @@ class ServerClient:
                 del request.headers[name]
 
         settings = self.settings
-        self._tls = self._tls or httpx2.create_ssl_context()  # reads all certificates, so once is enough
         return openai.AsyncOpenAI(
             base_url=settings.base_url,
             api_key=settings.token(),
             default_headers={"Authorization": f"Bearer {settings.token()}"},  # else one of OPENAI_CUSTOM_HEADERS wins
             max_retries=0,  # its own leave broken replies alone and cannot speak for other requests
             http_client=httpx2.AsyncClient(
-                verify=self._tls,
+                verify=_certificates(),
                 trust_env=not settings.on_this_machine,  # a proxy cannot reach this machine's loopback
                 timeout=settings.timeout,
                 follow_redirects=True,
@@ -284,6 +283,14 @@ def require_openai() -> None:
         import openai  # noqa: F401
     except ImportError as error:
         raise R1Error("engine: 'server' needs the package openai; pip install 'trl_r1[server]'") from error
+
+
+@functools.cache
+def _certificates() -> Any:
+    """Those of TLS, read once: it takes a fifth of a second."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
 
 
 def _failure_of(error: Any) -> Failure:
