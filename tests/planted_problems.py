@@ -30,8 +30,8 @@ PLANTED = {  # rows a kind
 CLEAN = ("clean: other templates", "clean: same boilerplate", "clean: same template, other story", "clean: short")
 NEGATIVES = {CLEAN[0]: 1000, CLEAN[1]: 400, CLEAN[2]: 400, CLEAN[3]: 200}
 
-# Numbers in the templates are {a} to {d}, the story {name}, {other}, {thing}, {place}, {job}. Words of "other_" are for
-# hard negatives: a template of the benchmark, and no word of its stories. Boilerplate is longer than ten words.
+# Numbers in the templates are {a} to {d}, the story {name}, {other}, {thing}, {place}, {job}. Words of "other_" are
+# for hard negatives: a template of the benchmark, and no word of its stories. Boilerplate is longer than ten words.
 TEXTS = json.loads((Path(__file__).parent / "planted_templates.json").read_text(encoding="utf-8"))
 STORIES, FORMULAS, OTHER_STORIES = TEXTS["stories"], TEXTS["formulas"], TEXTS["other_stories"]
 BOILERPLATE = TEXTS["boilerplate"]

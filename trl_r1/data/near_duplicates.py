@@ -65,7 +65,7 @@ def near_duplicates(
     index = SignatureIndex(threshold, shingle) if threshold < 1 else None
     for position, text in enumerate(texts):
         own = words(text)
-        digest = hashlib.blake2b(" ".join(own).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        digest = _digest(" ".join(own) or text.strip())  # signs alone are compared as they are
         original = seen.get(digest)
         if original is None and index is not None and own:
             original = index.find_or_add(position, own, lambda key: words(texts[key]), same_numbers)
@@ -73,6 +73,10 @@ def near_duplicates(
             seen[digest] = position
         else:
             yield position, original
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def jaccard(first: set[str], second: set[str]) -> float:
