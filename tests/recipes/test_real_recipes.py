@@ -27,7 +27,7 @@ from trl_r1.stage_record import read_stage_record
 
 ROOT = Path(__file__).parents[2]
 PIPELINE = ROOT / "recipes" / "qwen2.5-1.5b" / "pipeline.yaml"
-STUDENTS = sorted((ROOT / "recipes" / "distill").glob("*.yaml"))
+STUDENTS = sorted(path for path in (ROOT / "recipes" / "distill").glob("*.yaml") if header_of(path)[0] == "sft")
 REAL = sorted(path for path in PIPELINE.parent.glob("*.yaml") if path != PIPELINE) + STUDENTS
 TRAINED = [path for path in REAL if header_of(path)[0] in ("grpo", "sft", "reward_model")]
 SAMPLED = [path for path in REAL if header_of(path)[0] == "rejection_sample"]
