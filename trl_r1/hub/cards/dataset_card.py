@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +13,18 @@ from trl_r1.hub.cards import dataset_tables
 from trl_r1.hub.cards import tables as card_tables
 from trl_r1.hub.cards.dataset_counts import SamplingCounts, filter_lines, read_counts
 from trl_r1.hub.cards.dataset_files import DataFile, find_data_files, hub_configs, read_rows
+from trl_r1.hub.cards.dataset_kinds import (
+    COUNTED,
+    GENERAL,
+    MADE,
+    REVIEWED,
+    SUMMARIES,
+    TAGS,
+    derived_license,
+    general_filter_lines,
+    kind_sections,
+    row_lines,
+)
 from trl_r1.hub.cards.dataset_rows import RowSummary, example_block
 from trl_r1.hub.cards.facts import commands, configuration, reproduction
 from trl_r1.hub.cards.licenses import license_fields
@@ -25,20 +37,12 @@ from trl_r1.hub.publishing.published import read_published
 from trl_r1.hub.publishing.target import MAIN
 from trl_r1.run_records import FinishedStage, RunRecords
 from trl_r1.stage_record import DATA_SUFFIXES, StageRecord, read_stage_record, weight_files
-from trl_r1.stage_record.kinds import SAMPLING_VERBS
+from trl_r1.stage_record.kinds import ROW_VERBS, SAMPLING_VERBS
 
 
 if TYPE_CHECKING:
     from huggingface_hub import DatasetCardData
 
-SAMPLED, MADE = "rejection_sample", "script"
-SUMMARIES: Final = {
-    "generate": "Every response sampled from a model, right or wrong, as the parser splits it and the verifier judges "
-    "it, made with trl_r1, which follows DeepSeek-R1.",
-    SAMPLED: "Responses sampled from a teacher and kept when they passed every filter below, made with trl_r1, which "
-    "follows DeepSeek-R1.",
-    MADE: "Data written by a Python file of a trl_r1 pipeline.",
-}
 SIZES: Final = (
     *((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M")),
     *((10**8, "10M<n<100M"), (10**9, "100M<n<1B"), (10**10, "1B<n<10B"), (10**11, "10B<n<100B")),
@@ -83,8 +87,8 @@ def create_dataset_card(
             Folder of the stage, with its `stage.json`.
         license (`str`, *optional*):
             Licence of the data, such as `"apache-2.0"`; one that the Hub has no identifier for becomes `other` with
-            its name. By default the record's `hub_license`; without one the card names none: it is the owner's to
-            choose.
+            its name. By default the record's `hub_license`, or else that of all it was made from where they agree;
+            without one the card names none: it is the owner's to choose.
         pipeline (`Mapping[str, Any]`, *optional*):
             `pipeline.json` of the run the stage belongs to, for the command that makes it with all its ancestors.
         verify_weights (`bool`, *optional*, defaults to `True`):
@@ -101,12 +105,14 @@ def create_dataset_card(
             hashes of, or when the counts do not add up.
     """
     data = _read(Path(folder), verify_weights, repo_id)
-    license = license or data.record.config.get("hub_license")
+    derived = derived_license(data.record)
+    license = license or data.record.config.get("hub_license") or derived
     sections = {
         "card_data": _metadata(data, license).to_yaml().strip(),
         **_introduction(data),
         **_origin(data),
         **_contents(data),
+        **kind_sections(data.record),
         "limits": list(dataset_tables.limit_lines(data.record, data.counts, license)),
         "commands": commands(data.record, pipeline or {}),
         "reproduction": list(reproduction(data.folder, data.record)),
@@ -159,10 +165,10 @@ def _has_unrecorded_rows(stage: FinishedStage) -> bool:
 
 def is_data_stage(folder: str | Path, record: StageRecord) -> bool:
     """Whether a stage left a data set: a verb that leaves rows, or a Python file that wrote rows and no weights."""
-    if record.kind != MADE:
-        return record.kind in SUMMARIES
-    written = any(item.path.endswith(DATA_SUFFIXES) for item in record.artefacts)
-    return written and not any(weight_files(folder))
+    if record.kind in COUNTED:
+        return True
+    written = any(item.path.endswith(DATA_SUFFIXES) for item in record.artefacts)  # not of a check alone
+    return record.kind in SUMMARIES and written and not any(weight_files(folder))
 
 
 def _read(folder: Path, verify_weights: bool, repo_id: str | None) -> _Data:
@@ -188,7 +194,7 @@ def _read(folder: Path, verify_weights: bool, repo_id: str | None) -> _Data:
         splits=splits,
         total=total,
         first=_first_config(splits),
-        counts=read_counts(folder, record, total) if record.kind == SAMPLED else None,
+        counts=read_counts(folder, record, total) if record.kind in COUNTED else None,
         repo_id=repo_id or named or str(record.config.get("output_dir") or folder),
         revision=revision,
     )
@@ -223,10 +229,7 @@ def _metadata(data: _Data, license: str | None) -> DatasetCardData:
     tags = ["trl_r1"]
     if data.total.lengths.rows:
         tags.append("reasoning-data")
-    if data.record.kind == SAMPLED:
-        tags.append("rejection-sampling")
-    if data.record.kind in SAMPLING_VERBS:
-        tags.append("synthetic")
+    tags += TAGS.get(data.record.kind, ())
     languages = data.total.languages() or data.lineage.languages()
     return DatasetCardData(
         pretty_name=one_line(data.record.stage),
@@ -261,15 +264,11 @@ def _introduction(data: _Data) -> dict[str, Any]:
 def _origin(data: _Data) -> dict[str, Any]:
     """How it was made, and from what."""
     record, counts = data.record, data.counts
-    sampled = record.kind == SAMPLED
+    filters = general_filter_lines(record) if record.kind == GENERAL else filter_lines(record)
     return {
-        "making": list(
-            dataset_tables.sampling_lines(record, data.lineage)
-            if record.kind in SAMPLING_VERBS
-            else dataset_tables.script_lines(record)
-        ),
+        "making": list(_making_lines(data)),
         "counts": dataset_tables.count_rows(counts) if counts else [],
-        "filters": [card_tables.cell(line) for line in filter_lines(record)] if sampled else [],
+        "filters": [card_tables.cell(line) for line in filters] if counts else [],
         "dropped": dataset_tables.dropped_rows(counts) if counts else [],
         "lineage": list(card_tables.lineage_lines(data.lineage)),
         "mermaid": data.lineage.to_mermaid() if data.lineage.edges else "",
@@ -278,6 +277,14 @@ def _origin(data: _Data) -> dict[str, Any]:
             for row, source in zip(card_tables.data_rows(record), record.data, strict=True)
         ],
     }
+
+
+def _making_lines(data: _Data) -> Iterator[str]:
+    if data.record.kind in SAMPLING_VERBS:
+        return dataset_tables.sampling_lines(data.record, data.lineage)
+    if data.record.kind in (*ROW_VERBS, REVIEWED):
+        return row_lines(data.record)
+    return dataset_tables.script_lines(data.record)
 
 
 def _contents(data: _Data) -> dict[str, Any]:

@@ -106,8 +106,8 @@ def read_counts(folder: Path, record: StageRecord, summary: RowSummary) -> Sampl
 
 
 def setting(record: StageRecord, name: str) -> Any:
-    """A setting of a rejection sampling: a record holds those that differ from their defaults."""
-    return record.config[name] if name in record.config else _defaults()[name]
+    """A setting of a sampling: a record holds those that differ from their defaults."""
+    return record.config[name] if name in record.config else _defaults(record.kind).get(name)
 
 
 def describe_reason(reason: str) -> str:
@@ -188,10 +188,15 @@ def _contradictions(record: StageRecord, counts: SamplingCounts, summary: RowSum
 
 
 @cache
-def _defaults() -> dict[str, Any]:
-    from trl_r1.script_arguments import RejectionSamplingArguments
+def _defaults(kind: str) -> dict[str, Any]:
+    from trl_r1 import script_arguments
 
+    of_kind: dict[str, Any] = {
+        "generate": script_arguments.GenerationArguments,
+        "general_data": script_arguments.GeneralDataArguments,
+        "estimate_difficulty": script_arguments.DifficultyArguments,
+    }
     return {
         field.name: field.default_factory() if callable(field.default_factory) else field.default
-        for field in dataclasses.fields(RejectionSamplingArguments)
+        for field in dataclasses.fields(of_kind.get(kind, script_arguments.RejectionSamplingArguments))
     }

@@ -9,6 +9,7 @@ from typing import Final
 
 from trl_r1.hub.cards.dataset_counts import SamplingCounts, describe_reason, setting
 from trl_r1.hub.cards.dataset_files import DataFile
+from trl_r1.hub.cards.dataset_kinds import SAMPLED, derived_license, kind_limits
 from trl_r1.hub.cards.dataset_rows import Lengths, RowSummary
 from trl_r1.hub.cards.tables import cell, code
 from trl_r1.hub.lineage import Lineage
@@ -30,6 +31,13 @@ MEANINGS: Final = {
     "sample_index": "number of the sample among those of its question, from 0",
     "teacher": "who wrote the response",
     "temperature": "of the sampling",
+    "domain": "what kind of question it is",
+    "composed_from": "the data set the row comes from",
+    "pass_rate": "share of the model's judged samples that are right",
+    "num_samples": "samples that were judged",
+    "pass_rate_low": "lower end of the pass rate's 95 % Wilson interval",
+    "pass_rate_high": "upper end of it",
+    "thinking": "whether the teacher was asked to think before it answered",
     "top_p": "of the sampling",
     "sample_seed": "what the sample, or the batch it was in, was drawn with",
     "verified_by": "what judged the answer: a rule of trl_r1, or `judge` for a model",
@@ -189,11 +197,8 @@ def column_rows(splits: Mapping[tuple[str, str], RowSummary]) -> list[dict[str, 
 
 def limit_lines(record: StageRecord, counts: SamplingCounts | None, license: str | None) -> Iterator[str]:
     """What the data set is not."""
-    if record.kind == "generate":
-        yield "Nothing was filtered: samples that are wrong, cut off or malformed are in here, as their columns say."
-    elif counts is None:
-        yield "What the Python file read beside its arguments is not on record; read it before you rely on the rows."
-    else:
+    yield from kind_limits(record)
+    if counts and record.kind == SAMPLED:
         yield from _sampling_limits(record, counts)
     if not record.contamination:
         yield "No check against a benchmark is on record: questions of one may be among the rows."
@@ -202,6 +207,8 @@ def limit_lines(record: StageRecord, counts: SamplingCounts | None, license: str
         sources = [name for item in (record.data, record.parents) for name in _licenses(item)]
         named = f" The records name, for what it was made from: {cell(', '.join(dict.fromkeys(sources)))}."
         yield f"Its owner has not named a licence.{named if sources else ''}"
+    elif "hub_license" not in record.config and license == derived_license(record):
+        yield "The licence is that of all it was made from, as their cards name it."
 
 
 def _sampling_limits(record: StageRecord, counts: SamplingCounts) -> Iterator[str]:
