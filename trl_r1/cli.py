@@ -31,6 +31,7 @@ COMMANDS = {
     "score": "score completions offline and say why; with --bench, attack the rewards",
     "report": "rebuild report.html and print the table of a pipeline's folder",
     "compare": "hold several ways to train one model side by side, over several seeds: what each cost and reached",
+    "review": "let people look at the rows of a stage, and take their verdicts back",
     "publish": "publish a finished stage or a whole pipeline on the Hub, or show what would be sent",
 }
 
@@ -137,6 +138,12 @@ def _compare(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _review(arguments: Sequence[str]) -> int:
+    from trl_r1.scripts.review import main as review
+
+    return review(arguments)
+
+
 def _publish(arguments: Sequence[str]) -> int:
     from trl_r1.scripts.publish import main as publish
 
@@ -149,6 +156,7 @@ _COMMANDS = {
     "score": _score,
     "report": _report,
     "compare": _compare,
+    "review": _review,
     "publish": _publish,
 }
 

@@ -11,4 +11,4 @@ SAMPLING_VERBS: Final = ("generate", "rejection_sample", "general_data", "estima
 ROW_VERBS: Final = ("decontaminate", "compose")
 DATA_VERBS: Final = (*SAMPLING_VERBS, *ROW_VERBS)
 VERBS: Final = (*TRAINING_VERBS, *DATA_VERBS, "evaluate")
-KINDS: Final = (*VERBS, "script")
+KINDS: Final = (*VERBS, "review", "script")

@@ -25,7 +25,7 @@ def find_implausible(record: StageRecord) -> Iterator[str]:
     """Everything in a record that no finished stage of ours would say, each with its field and value."""
     if record.kind not in KINDS:
         yield f"kind: {record.kind!r} is none of {', '.join(KINDS)}"
-    needed = ["command", "versions", "hardware"] + (["seeds"] if record.kind != "script" else [])
+    needed = ["command", "versions", "hardware"] + (["seeds"] if record.kind not in ("review", "script") else [])
     yield from (
         f"{name}: empty, where a stage of kind {record.kind!r} has some"
         for name in needed
