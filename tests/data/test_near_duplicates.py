@@ -6,8 +6,8 @@ import sys
 import pytest
 from datasets import Dataset
 
-from trl_r1.data.decontamination.normalise import words
 from trl_r1.data.near_duplicates import bands_for, jaccard, near_duplicates, shingles
+from trl_r1.data.normalised_text import words
 from trl_r1.errors import DataError
 
 

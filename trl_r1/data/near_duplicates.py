@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from trl_r1.data.decontamination.normalise import numbers, words
+from trl_r1.data.normalised_text import numbers, words
 from trl_r1.errors import DataError
 
 

@@ -1,14 +1,14 @@
 """What of a benchmark is in the data: found, reported, and taken out.
 
-`normalise` gives every typesetting one spelling, `benchmarks` reads the questions, `index` finds them in a text,
-`search` goes through a data set, `report` and `markdown` tell what was found, `scores` what it did to an evaluation.
+`benchmarks` reads the questions, `index` finds them in a text, `search` goes through a data set, `report` and
+`markdown` tell what was found, `scores` what it did to an evaluation.
 """
 
 from trl_r1.data.decontamination.benchmarks import Benchmark, BenchmarkSpec, load_benchmark, load_benchmarks
 from trl_r1.data.decontamination.index import KINDS, BenchmarkIndex, Kind, SearchSettings
-from trl_r1.data.decontamination.normalise import normalise, words
 from trl_r1.data.decontamination.report import ContaminationReport
 from trl_r1.data.decontamination.search import decontaminate
+from trl_r1.data.normalised_text import normalise, words
 
 
 __all__ = [

@@ -9,9 +9,9 @@ from typing import Final, Literal
 
 from trl_r1.data.decontamination.benchmarks import Benchmark
 from trl_r1.data.decontamination.ngrams import NgramIndex, Shared
-from trl_r1.data.decontamination.normalise import is_number, mask_numbers, numbers, words
 from trl_r1.data.decontamination.texts import Field
 from trl_r1.data.near_duplicates import SignatureIndex, jaccard, shingles
+from trl_r1.data.normalised_text import is_number, mask_numbers, numbers, words
 from trl_r1.errors import DataError
 
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from trl_r1.data.decontamination.benchmarks import Benchmark
 from trl_r1.data.decontamination.index import KINDS, Kind, Match, SearchSettings, surest
-from trl_r1.data.decontamination.normalise import normalise
 from trl_r1.data.decontamination.scores import ScoreChange, score_change, wilson
+from trl_r1.data.normalised_text import normalise
 from trl_r1.errors import DataError
 from trl_r1.stage_record import ContaminationCheck
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean, variance
 from typing import Any, Final
 
-from trl_r1.data.decontamination.normalise import normalise
+from trl_r1.data.normalised_text import normalise
 from trl_r1.data.rows import read_jsonl
 from trl_r1.errors import DataError
 

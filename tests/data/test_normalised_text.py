@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from trl_r1.data.decontamination.normalise import is_number, mask_numbers, normalise, words
+from trl_r1.data.normalised_text import is_number, mask_numbers, normalise, words
 
 
 @pytest.mark.parametrize(
