@@ -41,6 +41,7 @@ class Habits:
     strict: bool = False  # refuses fields that OpenAI does not have
     limit_field: str = "max_tokens"
     obeys_limit: bool = True
+    own_limit: int = 1_000_000  # cuts longer completions, without a word
     n: str = "followed"  # or "ignored", "refused"
     seed: str = "followed"  # or "ignored", "constant", "refused"
     temperature: str = "followed"  # or "greedy", "do_sample" (greedy without it), "fixed"
@@ -143,7 +144,7 @@ class ModelServer:
             temperature = 0.0
         seed = {"ignored": next(self._unseeded), "constant": 0}.get(habits.seed, body.get("seed"))
         chance = random.Random(f"{seed if seed is not None else next(self._unseeded)}:{choice}:{prompt}")
-        limit = body[habits.limit_field] + (0 if habits.obeys_limit else 5)
+        limit = min(body[habits.limit_field] + (0 if habits.obeys_limit else 5), habits.own_limit)
         ids, told, best = [], [], None
         while len(ids) < limit:
             options, policy = self._distribution(prompt, ids)

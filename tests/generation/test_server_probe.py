@@ -74,6 +74,7 @@ def test_a_server_is_probed_once(caplog):
             "after temperature, not the policy's",
         ),
         ({"obeys_limit": False}, SAMPLED, "tokens where at most 8"),
+        ({"own_limit": 3}, SAMPLED, "cut after 3 of 8 tokens.*--generation-config vllm"),
         ({"completions_status": 404}, SAMPLED, "no completions here"),
         ({"finish": "content_filter"}, SAMPLED, "content_filter"),
     ],

@@ -105,8 +105,8 @@ class Findings:
             return ["the server draws the same text from every seed; all samples of a prompt would be one"]
         if self.seeds is Seeds.IGNORED and not allow_unseeded:
             return [
-                "the server ignores seeds, so that a run would not repeat; set server_allow_unseeded: true to accept "
-                "that, or use another server"
+                "the server ignores seeds, so that a run would not repeat; try server_max_concurrency: 1 (some draw "
+                "all requests from one generator), set server_allow_unseeded: true, or use another server"
             ]
         return []
 

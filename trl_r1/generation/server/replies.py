@@ -97,12 +97,18 @@ def check_lengths(reply: Reply, max_tokens: int, prompt_tokens: int | None) -> N
 
     Raises:
         [`BrokenReplyError`]: when log-probabilities and tokens do not go together, or tokens are missing.
-        [`UnusableReplyError`]: when the completion is longer than asked for, or another prompt was read.
+        [`UnusableReplyError`]: when the completion is longer than asked for or was cut before, or another prompt was
+            read.
     """
     counts = [len(reply.token_ids)] if reply.token_ids is not None else []
     counts += [reply.usage_tokens] if reply.usage_tokens is not None else []
     if counts and max(counts) > max_tokens:
         raise UnusableReplyError(f"{max(counts)} tokens where at most {max_tokens} were asked for")
+    if counts and reply.finish_reason == "length" and max(counts) < max_tokens - 1:
+        raise UnusableReplyError(
+            f"cut after {max(counts)} of {max_tokens} tokens: the context is full, or the server has a limit of its own "
+            "(max_new_tokens in the model's generation_config.json; vLLM: --generation-config vllm)"
+        )
     if prompt_tokens is not None and reply.prompt_tokens not in (None, prompt_tokens):
         raise UnusableReplyError(
             f"the server read {reply.prompt_tokens} tokens of a prompt of {prompt_tokens}: it cut the prompt, or has "
