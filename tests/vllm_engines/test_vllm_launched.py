@@ -4,6 +4,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from test_vllm_engine import PROMPTS, SAMPLED
 
 from trl_r1.generation.jobs import GenerationJob
@@ -12,6 +13,7 @@ from trl_r1.generation.jobs import GenerationJob
 HERE = Path(__file__).parent
 
 
+@pytest.mark.parametrize("policy", ["untied"], indirect=True)
 def test_two_processes_of_torchrun_share_a_job(engine, policy, tmp_path):
     paths = [str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -125,6 +125,7 @@ class VLLMEngine:
                     gpu_memory_utilization=gpu_memory_utilization,
                     tensor_parallel_size=tensor_parallel_size,
                     max_model_len=max_model_length,
+                    use_tqdm_on_load=False,
                 )
             except (OSError, ValueError, RuntimeError) as error:
                 reason = " ".join(str(error).split())[:LONGEST_REASON]
