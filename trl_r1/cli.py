@@ -20,6 +20,7 @@ SCRIPTS = {
     "reward_model": "train a preference reward model",
     "generate": "sample a model and keep every sample",
     "rejection_sample": "sample from a policy, keep what is right and readable",
+    "general_data": "have a teacher answer what no rule verifies, with thoughts where they help",
     "estimate_difficulty": "measure how often a model solves each problem",
     "decontaminate": "take out of a data set what benchmarks ask, or report it",
     "compose": "join data sets into one, balanced by domain, and say what it is made of",

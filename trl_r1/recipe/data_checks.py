@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from trl_r1.recipe.data_set_checks import composition_problems, difficulty_problems
+from trl_r1.recipe.data_set_checks import composition_problems, difficulty_problems, general_problems
 from trl_r1.recipe.decontamination_checks import decontamination_problems
 from trl_r1.recipe.engine_checks import engine_problems
 from trl_r1.recipe.training_checks import distillation_problems, sft_problems
@@ -76,5 +76,6 @@ DATA_PROBLEMS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]]]
     "rejection_sample": _rejection_problems,
     "decontaminate": decontamination_problems,
     "compose": composition_problems,
+    "general_data": general_problems,
     "estimate_difficulty": difficulty_problems,
 }

@@ -60,3 +60,15 @@ def difficulty_problems(values: Mapping[str, Any]) -> Iterator[str]:
     cache = values["difficulty_cache"]
     if cache and Path(cache).is_file():
         yield f"difficulty_cache: {cache!r} is a file; name a folder"
+
+
+def general_problems(values: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with a recipe for general data, a line each."""
+    if values["max_repetition"] is not None and not 0 <= values["max_repetition"] <= 1:
+        yield f"max_repetition: {values['max_repetition']} must be between 0 and 1"
+    if values["max_paragraph_words"] is not None and values["max_paragraph_words"] < 1:
+        yield f"max_paragraph_words: {values['max_paragraph_words']} must be at least 1"
+    if values["max_trivial_words"] < 0:
+        yield f"max_trivial_words: {values['max_trivial_words']} must be at least 0"
+    if values["prompt_template"] is not None:
+        yield f"prompt_template: {values['prompt_template']!r}, but general prompts are asked as chats; delete it"
