@@ -2,6 +2,7 @@
 
 from trl_r1.generation.calls import generate
 from trl_r1.generation.engine_loading import load_engine
+from trl_r1.generation.server import ServerEngine
 from trl_r1.generation.transformers_engine import TransformersEngine
 from trl_r1.generation.types import (
     Completion,
@@ -17,6 +18,7 @@ __all__ = [
     "GenerationEngine",
     "GenerationSummary",
     "SamplingParameters",
+    "ServerEngine",
     "TransformersEngine",
     "VLLMEngine",
     "generate",

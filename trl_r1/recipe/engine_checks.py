@@ -16,6 +16,19 @@ def engine_problems(values: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name}: {values[name]} must be at least 1"
     if values["engine"] == "vllm":
         yield from _vllm_problems(values)
+    if values["engine"] == "server":
+        yield from _server_problems(values)
+
+
+def _server_problems(values: Mapping[str, Any]) -> Iterator[str]:
+    for name in ("server_max_concurrency", "server_requests_per_minute", "server_timeout"):
+        if values[name] is not None and values[name] <= 0:
+            yield f"{name}: {values[name]} must be above 0"
+    if values["server_max_retries"] < 0:
+        yield f"server_max_retries: {values['server_max_retries']} must be at least 0"
+    address = values["server_base_url"]
+    if address and not address.startswith(("http://", "https://")):
+        yield f"server_base_url: {address!r} is no address; write http://localhost:8000/v1, say"
 
 
 def _vllm_problems(values: Mapping[str, Any]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
-from trl_r1.errors import GenerationError
+from trl_r1.errors import GenerationError, R1Error
 from trl_r1.scripts.common import StageRecorder
 from trl_r1.stage_record import Measurement, describe_parent
 
@@ -139,6 +139,7 @@ class SamplingRun:
         from trl_r1.hub.lineage import write_lineage
 
         self.recorder.metrics.update(metrics)
+        self.recorder.notes += [f"Server: {note}" for note in getattr(self.engine, "notes", ())]
         self.recipe.write_resolved(self.arguments.output_dir)
         if earlier := earlier_launches(self.folder):
             self.recorder.count_in(earlier.begun, earlier.seconds, earlier.cpu_seconds)
@@ -167,26 +168,32 @@ def sampling_run(recipe: Recipe, data: Any = None) -> Iterator[SamplingRun]:
     Yields:
         [`SamplingRun`]
     """
-    from trl_r1.generation.jobs import rank_and_world
+    from trl_r1.generation.jobs.shares import rank_and_world, share_of
 
     rank, world_size = rank_and_world()
     run = _load(recipe, data, rank, world_size)
     with _stop_on_sigterm():
         try:
             yield run
-        except GenerationError as error:
+        except R1Error as error:
             if run.is_main:
                 raise
-            logger.error("process %d: %s", rank, error)
-    if run.finished:
-        remove_work(run.folder, keep=recipe.script_args.keep_work)
+            logger.error("process %d: %s", rank, error)  # perhaps its own alone, and the first would not tell it
+            if not isinstance(error, GenerationError):
+                raise
+        finally:
+            if not run.is_main:
+                share_of(run.folder, rank, world_size).end()
+        if run.finished and not recipe.script_args.keep_work:
+            share_of(run.folder, rank, world_size).wait_for_others()  # one that comes late would make the folder anew
+            remove_work(run.folder)
 
 
-def remove_work(folder: Path, *, keep: bool = False) -> None:
+def remove_work(folder: Path) -> None:
     """Delete the work of a finished stage, in one go for whoever looks: half of it would be no job any more."""
     from trl_r1.generation.jobs.locking import release_shares
 
-    if keep or not folder.exists():
+    if not folder.exists():
         return
     gone = folder.with_name(f"{folder.name}.done")
     shutil.rmtree(gone, ignore_errors=True)

@@ -106,8 +106,8 @@ def check_lengths(reply: Reply, max_tokens: int, prompt_tokens: int | None) -> N
         raise UnusableReplyError(f"{max(counts)} tokens where at most {max_tokens} were asked for")
     if counts and reply.finish_reason == "length" and max(counts) < max_tokens - 1:
         raise UnusableReplyError(
-            f"cut after {max(counts)} of {max_tokens} tokens: the context is full, or the server has a limit of its own "
-            "(max_new_tokens in the model's generation_config.json; vLLM: --generation-config vllm)"
+            f"cut after {max(counts)} of {max_tokens} tokens: the context is full, or the server has a limit of its "
+            "own (max_new_tokens in the model's generation_config.json; vLLM: --generation-config vllm)"
         )
     if prompt_tokens is not None and reply.prompt_tokens not in (None, prompt_tokens):
         raise UnusableReplyError(
