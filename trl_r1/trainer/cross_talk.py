@@ -43,7 +43,8 @@ def check_no_cross_talk(trainer: SFTTrainer) -> None:
     """
     if not trainer.padding_free:
         return
-    parameter = next(iter(trainer.model.parameters()))
+    model: Any = trainer.model
+    parameter = next(iter(model.parameters()))
     if parameter.device != trainer.args.device or getattr(parameter, "ds_id", None) is not None:
         logger.warning("the weights are split over processes, so that packed rows could not be checked for cross-talk")
         return
@@ -51,7 +52,7 @@ def check_no_cross_talk(trainer: SFTTrainer) -> None:
     if followed > TOLERANCE * changed:
         raise TemplateError(
             f"packing: the rows of a packed sequence read each other under attn_implementation "
-            f"{trainer.model.config._attn_implementation!r} (changing one moved the logits of the next by "
+            f"{model.config._attn_implementation!r} (changing one moved the logits of the next by "
             f"{followed:.2g}, its own by {changed:.2g}); set `packing: false`, or attn_implementation to sdpa or "
             "flash_attention_2 where the model is transformers' own"
         )
@@ -66,10 +67,11 @@ def cross_talk(trainer: SFTTrainer) -> tuple[float, float]:
     """
     import torch
 
+    model: Any = trainer.model
     first, second = _two_rows(trainer.train_dataset)
-    size = trainer.model.get_input_embeddings().weight.shape[0]
+    size: int = model.get_input_embeddings().weight.shape[0]
     other = [(7 * token + 3) % size for token in first]
-    with _evaluating(trainer.model), torch.no_grad(), trainer.accelerator.autocast():
+    with _evaluating(model), torch.no_grad(), trainer.accelerator.autocast():
         before, after = (_logits(trainer, [row, second]) for row in (first, other))
     change = (before.float() - after.float()).abs().amax(-1)[0]
     return float(change[: len(first)].max()), float(change[len(first) :].max())
@@ -84,7 +86,8 @@ def _two_rows(dataset: Any) -> tuple[list[int], list[int]]:
 def _logits(trainer: SFTTrainer, rows: list[list[int]]) -> torch.Tensor:
     batch = trainer.data_collator([{"input_ids": row, "labels": row, "seq_lengths": [len(row)]} for row in rows])
     given = {name: trainer._prepare_input(value) for name, value in batch.items() if name != "labels"}
-    logits: torch.Tensor = trainer.model(**given, use_cache=False).logits
+    model: Any = trainer.model
+    logits: torch.Tensor = model(**given, use_cache=False).logits
     return logits
 
 

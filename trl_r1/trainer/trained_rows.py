@@ -86,13 +86,14 @@ def check_trained_rows(trainer: SFTTrainer) -> TrainedRows:
     faults: Counter[str] = Counter()
     rows = tokens = in_loss = 0
     blank = functools.cache(lambda token: not tokenizer.decode([token]).strip())
-    for ids, labels in _rows(trainer.train_dataset):
+    dataset: Any = trainer.train_dataset
+    for ids, labels in _rows(dataset):
         counted = labels != IGNORED
         rows, tokens, in_loss = rows + 1, tokens + len(ids), in_loss + int(counted.sum())
         faults.update(_row_faults(ids, counted, tokenizer, blank, decode=rows <= DECODED_ROWS))
     if faults:
         raise DataError(_explain(faults, rows, tokenizer))
-    found = TrainedRows(rows=rows, sequences=len(trainer.train_dataset), tokens=tokens, in_loss=in_loss)
+    found = TrainedRows(rows=rows, sequences=len(dataset), tokens=tokens, in_loss=in_loss)
     _check_collator(trainer)
     check_no_cross_talk(trainer)
     logger.info("%.1f %% of %d tokens in %d rows are in the loss", 100 * found.share, tokens, rows)
