@@ -131,6 +131,17 @@ def test_named_data_sets_are_held_out_too(make_data, tokenizer):
             load_sources(R1ScriptArguments(dataset_name=train, held_out_datasets=[entry]), None)
 
 
+def test_two_held_out_sets_of_one_name_both_count(make_data, tmp_path, tokenizer):
+    paths = []
+    for index in (1, 2):
+        make_data([TRAIN[index]], f"held_{index}", split="test")
+        (tmp_path / f"parent_{index}").mkdir()
+        (tmp_path / f"held_{index}").rename(tmp_path / f"parent_{index}" / "same")
+        paths.append({"path": str(tmp_path / f"parent_{index}" / "same")})
+    args = R1ScriptArguments(dataset_name=make_data(TRAIN, "plain"), held_out_datasets=paths)
+    assert load_prompts(args, None, tokenizer).sources[0].dropped == {"in_same": 2}
+
+
 def test_questions_in_chats_and_pairs_are_seen(make_data, tokenizer):
     question = TEST[0]["problem"]
     chat = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}]

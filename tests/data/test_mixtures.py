@@ -126,13 +126,19 @@ def test_max_train_rows_cuts_each_source_in_the_order_of_the_mixture(folders, to
         ({}, {"test_split_size": 2}, r"^test_split_size: 2"),
         ({}, {"columns": ["no_such"]}, r"^dataset: split 'train' of .*no_such"),
         ({}, {"fraction": 0.5}, r"^fraction: 1 for 2 datasets"),
+        (
+            {"dataset_mixture_weights": [0.5, 0.5], "dataset_mixture_seed": None},
+            {},
+            r"^dataset_mixture_seed: missing",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_an_error(folders, fields, mixture, message):
-    size = mixture.pop("test_split_size", None)
-    entries = [DatasetConfig(path=folders[0], **mixture), DatasetConfig(path=folders[1])]
+    own = {name: value for name, value in mixture.items() if name != "test_split_size"}
+    size = mixture.get("test_split_size")
+    entries = [DatasetConfig(path=folders[0], **own), DatasetConfig(path=folders[1])]
     config = DatasetMixtureConfig(datasets=entries, test_split_size=size)
-    args = R1ScriptArguments(dataset_mixture_seed=0, **fields)
+    args = R1ScriptArguments(**{"dataset_mixture_seed": 0, **fields})
     with pytest.raises(DataError, match=message):
         load_sources(args, config)
 

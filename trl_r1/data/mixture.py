@@ -132,35 +132,37 @@ def load_sources(
     entries = _entries(script_args, dataset_args)
     for problem in split_problems({**vars(script_args), "datasets": [vars(entry) for entry in entries]}):
         raise DataError(problem)
+    named = _named_keys(script_args)
     sources = [_read(entry) for entry in entries]
     test_size = dataset_args.test_split_size if dataset_args else None
-    if test_size is not None and not 0 < test_size < 1:
-        raise DataError(f"test_split_size: {test_size} must be above 0 and below 1: the share of rows to set aside")
-    fractions = [entry.fraction for entry in entries if entry.fraction is not None]
-    weights = script_args.dataset_mixture_weights
-    for field_name, given in (("fraction", fractions), ("dataset_mixture_weights", weights or [])):
-        if given and len(given) != len(entries):
-            raise DataError(f"{field_name}: {len(given)} for {len(entries)} datasets; give all of them one, or none")
     draws = draw_mixture(
         [len(source.dataset) for source in sources],
-        fractions=fractions,
-        weights=weights,
+        **_shares(entries, script_args, test_size),
         seed=script_args.dataset_mixture_seed,
         test_size=test_size,
     )
-    column = script_args.dataset_prompt_column
     if test_size is not None:
         _write_set_aside(sources, draws, output_dir or getattr(script_args, "output_dir", None))
-    tested = [
-        key
-        for source, draw in zip(sources, draws, strict=True)
-        for key in held_out_keys(source.dataset.select(draw.test_rows), column)
-    ]
-    named = _named_keys(script_args)
-    offered = [_offer(source, draw, script_args) for source, draw in zip(sources, draws, strict=True)]
-    return [
-        _without_held_out(source, {"in_test_part": set(tested), **named, **own}, column) for source, own in offered
-    ]
+    column = script_args.dataset_prompt_column
+    drawn = list(zip(sources, draws, strict=True))
+    tested = [held_out_keys(source.dataset.select(draw.test_rows), column) for source, draw in drawn]
+    named["in_test_part"] = set().union(*tested)
+    offered = [_offer(source, draw, script_args) for source, draw in drawn]
+    return [_without_held_out(source, {**named, **own}, column) for source, own in offered]
+
+
+def _shares(entries: Sequence[Any], script_args: R1ScriptArguments, test_size: float | None) -> dict[str, Any]:
+    """TRL's fractions and open-r1's weights, once they fit the mixture."""
+    if test_size is not None and not 0 < test_size < 1:
+        raise DataError(f"test_split_size: {test_size} must be above 0 and below 1: the share of rows to set aside")
+    fractions = [entry.fraction for entry in entries if entry.fraction is not None]
+    weights = script_args.dataset_mixture_weights or []
+    for name, given in (("fraction", fractions), ("dataset_mixture_weights", weights)):
+        if given and len(given) != len(entries):
+            raise DataError(f"{name}: {len(given)} for {len(entries)} datasets; give all of them one, or none")
+    if weights and script_args.dataset_mixture_seed is None:
+        raise DataError("dataset_mixture_seed: missing; dataset_mixture_weights draw rows with it, such as 0")
+    return {"fractions": fractions, "weights": weights}
 
 
 def _entries(script_args: R1ScriptArguments, dataset_args: DatasetMixtureConfig | None) -> list[Any]:
@@ -235,7 +237,8 @@ def _named_keys(script_args: R1ScriptArguments) -> dict[str, set[bytes]]:
         if question_column(source.dataset, entry.get("column")) is None:
             columns = ", ".join(source.dataset.column_names)
             raise DataError(f"held_out_datasets[{index}].column: missing; name the question's, one of {columns}")
-        keys[f"in_{Path(entry['path']).name}"] = held_out_keys(source.dataset, entry.get("column"))
+        known = keys.setdefault(f"in_{Path(entry['path']).name}", set())  # two may have the same last name
+        known |= held_out_keys(source.dataset, entry.get("column"))
     return keys
 
 

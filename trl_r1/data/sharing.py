@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,11 +81,19 @@ def map_shared(dataset: Dataset, function: Callable[[Dataset], Sequence[Any]]) -
     return gathered
 
 
-def main_process_first() -> Any:
-    """Context in which the first process of each machine works before the others, which then find its files."""
+def main_process_first() -> AbstractContextManager[Any]:
+    """
+    Context in which the first process of each machine works before the others, which then find its files.
+
+    Processes that do not speak to each other, as those of a sampling verb, each do the work.
+    """
+    import torch
     from accelerate import PartialState
 
-    return PartialState().local_main_process_first()
+    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return nullcontext()
+    context: AbstractContextManager[Any] = PartialState().local_main_process_first()
+    return context
 
 
 @functools.cache
