@@ -132,12 +132,12 @@ def alive(process):
         return False
 
 
-def kill_again_and_again(server, argv, folder, kills, batches, steps):
+def kill_again_and_again(server, verb, argv, folder, kills, batches, steps=2):
     """Launch and kill, each time a little further on; now one process, now all of them."""
     chance = random.Random(f"{kills} kills of {batches} batches")
     killed = 0
     for kill in range(kills):
-        processes = server.start("generate", argv, world_size=2)
+        processes = server.start(verb, argv, world_size=2)
         target = kill * batches * steps // (kills + 1)
         wait_for(lambda target=target: finished(folder) > target, processes)
         time.sleep(chance.uniform(0, 0.1))
@@ -148,28 +148,35 @@ def kill_again_and_again(server, argv, folder, kills, batches, steps):
                 os.kill(process, number)
         codes = server.wait()
         killed += -signal.SIGKILL in codes
-    server.run("generate", argv, world_size=2)
+    server.run(verb, argv, world_size=2)
     return killed
 
 
+TWENTY = [pytest.mark.slow, pytest.mark.timeout(1800)]
+KEEP_ALL = dict.fromkeys(("keep_correct", "keep_well_formed", "keep_language_consistent"), "false")
+
+
 @pytest.mark.parametrize(
-    ("questions", "kills"),
-    [(60, 3), pytest.param(500, 20, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
+    ("verb", "questions", "kills"),
+    [
+        ("generate", 60, 3),
+        ("rejection_sample", 40, 2),
+        pytest.param("generate", 500, 20, marks=TWENTY),
+        pytest.param("rejection_sample", 500, 20, marks=TWENTY),
+    ],
 )
-def test_a_job_killed_again_and_again_leaves_the_rows_of_one_that_was_not(server, inputs, tmp_path, questions, kills):
-    expected_argv = arguments(inputs, tmp_path / "whole", questions)
-    server.run("generate", expected_argv)  # in one process
+def test_a_job_killed_again_and_again_leaves_what_one_undisturbed_does(
+    server, inputs, tmp_path, verb, questions, kills
+):
+    options = {**KEEP_ALL, "max_kept_per_prompt": 2} if verb == "rejection_sample" else {}
+    server.run(verb, arguments(inputs, tmp_path / "whole", questions, **options))  # in one process
     rows, metrics = outcome(tmp_path / "whole")
-    assert len(rows) == 4 * questions
-    assert [row["sample_index"] for row in rows] == [0, 1, 2, 3] * questions
-    folder = tmp_path / "killed"
-    batches = 4 * questions // BATCH
-    assert kill_again_and_again(server, arguments(inputs, folder, questions), folder, kills, batches, steps=2) == kills
-    found, counts = outcome(folder)
-    assert found == rows
-    assert counts == metrics
-    record = read_stage_record(folder)
-    assert record.hardware["world_size"] == 2
+    assert metrics["samples"].value == 4 * questions
+    folder, batches = tmp_path / "killed", 4 * questions // BATCH
+    argv = arguments(inputs, folder, questions, **options)
+    assert kill_again_and_again(server, verb, argv, folder, kills, batches) == kills
+    assert outcome(folder) == (rows, metrics)
+    assert read_stage_record(folder).hardware["world_size"] == 2
 
 
 def test_a_kill_while_the_result_is_written_costs_no_sample(server, inputs, tmp_path):
@@ -217,7 +224,7 @@ def torchrun(*command):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_launcher_that_is_killed_leaves_nothing_in_the_way(server, inputs, tmp_path):
     """Its processes stop by themselves, and the next launch waits for them."""
     server.run("generate", arguments(inputs, tmp_path / "whole", 500))

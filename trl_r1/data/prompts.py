@@ -37,7 +37,7 @@ LISTED_PROBLEMS = 5  # rows a reward cannot score that are named in the log; all
 def load_prompts(
     script_args: R1ScriptArguments,
     dataset_args: DatasetMixtureConfig | None,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase | None,
     *,
     chat_template_kwargs: Mapping[str, Any] | None = None,
     system_prompt: str | None = None,
@@ -57,8 +57,8 @@ def load_prompts(
             Dataset, columns, template and response format.
         dataset_args ([`~trl.DatasetMixtureConfig`], *optional*):
             A mixture instead of one dataset.
-        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
-            The policy's.
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`] or `None`):
+            The policy's; `None` where a server keeps it to itself.
         chat_template_kwargs (`Mapping[str, Any]`, *optional*):
             As the trainer will give them to the chat template.
         system_prompt (`str`, *optional*):

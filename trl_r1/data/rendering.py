@@ -28,8 +28,9 @@ class PromptRenderer:
     Shows a problem to the policy: through a plain-text template, or as a chat.
 
     Args:
-        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
-            Holds the chat template.
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`] or `None`):
+            Holds the chat template. `None` where a server shows chats in its own way; what it puts at the beginning of
+            the response is then not known.
         prompt_template (`str`, *optional*):
             Name or file of a plain-text template; without it prompts are chats.
         response_format (`str`, *optional*):
@@ -45,7 +46,7 @@ class PromptRenderer:
 
     def __init__(
         self,
-        tokenizer: PreTrainedTokenizerBase,
+        tokenizer: PreTrainedTokenizerBase | None,
         prompt_template: str | None = None,
         response_format: str | None = None,
         chat_template_kwargs: Mapping[str, Any] | None = None,
@@ -57,7 +58,7 @@ class PromptRenderer:
         self.system_prompt = system_prompt
         default: ResponseFormat = "r1_zero" if prompt_template else "r1"
         self.response_format = response_format or default
-        if self.template is None and not tokenizer.chat_template:
+        if self.template is None and tokenizer is not None and not tokenizer.chat_template:
             raise TemplateError(
                 "chat_template: the tokenizer has none; set `chat_template: r1`, or `prompt_template` for plain text"
             )
@@ -84,6 +85,8 @@ class PromptRenderer:
         """What stands between the assistant's mark and the completion, from a think tag on."""
         if self.template is not None:
             return _from_think_tag(self.template.partition(PROMPT_FIELD)[2])
+        if self.tokenizer is None:
+            return ""
         messages = [{"role": "user", "content": "?"}]
         kwargs = {"tokenize": False, **self.chat_template_kwargs}
         bare: str = self.tokenizer.apply_chat_template(messages, add_generation_prompt=False, **kwargs)

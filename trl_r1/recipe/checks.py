@@ -78,7 +78,7 @@ def check_recipe(context: RecipeContext) -> list[str]:
 _POSITIVE: Final = (
     *("max_train_rows", "expected_processes", "max_kept_per_prompt", "max_rows", "generation_batch_size"),
     *("max_completion_length", "max_reasoning_tokens", "per_device_train_batch_size", "per_device_eval_batch_size"),
-    *("gradient_accumulation_steps", "save_total_limit"),
+    *("gradient_accumulation_steps", "save_total_limit", "rows_per_file"),
 )
 
 

@@ -19,6 +19,7 @@ from trl_r1.errors import R1Error
 from trl_r1.redaction import HidingFormatter, HidingRecord, hide_secrets, redact_argv
 from trl_r1.stage_record import (
     Artefact,
+    ContaminationCheck,
     DataSource,
     Measurement,
     Parent,

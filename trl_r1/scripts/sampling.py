@@ -168,7 +168,7 @@ def sampling_run(recipe: Recipe, data: Any = None) -> Iterator[SamplingRun]:
     Yields:
         [`SamplingRun`]
     """
-    from trl_r1.generation.jobs.shares import rank_and_world, share_of
+    from trl_r1.generation.jobs.shares import end_share, rank_and_world, share_of
 
     rank, world_size = rank_and_world()
     run = _load(recipe, data, rank, world_size)
@@ -183,7 +183,7 @@ def sampling_run(recipe: Recipe, data: Any = None) -> Iterator[SamplingRun]:
                 raise
         finally:
             if not run.is_main:
-                share_of(run.folder, rank, world_size).end()
+                end_share(run.folder)
         if run.finished and not recipe.script_args.keep_work:
             share_of(run.folder, rank, world_size).wait_for_others()  # one that comes late would make the folder anew
             remove_work(run.folder)

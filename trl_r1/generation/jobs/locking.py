@@ -41,17 +41,13 @@ def hold_share(folder: Path, rank: int) -> None:
     Raises:
         [`R1Error`]: when another launch holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = (folder / f".lock-{rank}").resolve()
-    key = (os.getpid(), path)
-    if key in _HELD and _same_file(_HELD[key], path):
+    key = (os.getpid(), (folder / f".lock-{rank}").resolve())
+    if key in _HELD and _same_file(_HELD[key], key[1]):
         return
-    stream = path.open("a+", encoding="utf-8")
-    try:
-        _acquire(stream, folder)
-    except BaseException:
+    stream = _lock(key[1], folder)
+    while not _same_file(stream, key[1]):  # whoever held it finished the job and deleted the folder meanwhile
         stream.close()
-        raise
+        stream = _lock(key[1], folder)
     stream.seek(0)
     stream.truncate()
     launcher = os.getppid() if LAUNCHER_VARIABLE in os.environ else None
@@ -78,6 +74,18 @@ def is_alive(pid: int) -> bool:
         state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
         return state not in ("Z", "X")
     return True
+
+
+def _lock(path: Path, folder: Path) -> IO[str]:
+    """A lock's file, opened and held."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stream = path.open("a+", encoding="utf-8")
+    try:
+        _acquire(stream, folder)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
 
 
 def _same_file(stream: IO[str], path: Path) -> bool:

@@ -27,6 +27,7 @@ from trl_r1.generation.jobs.locking import LAUNCHER_VARIABLE, is_alive
 FOLDER: Final = "processes"
 BEAT_SECONDS: Final = 2.0  # how often a process shows that it lives
 SILENT_SECONDS: Final = 120.0  # after which a process elsewhere counts as gone
+LEAVING_SECONDS: Final = 60.0  # that the first process waits for others to end before it deletes what they share
 ABSENT_SECONDS: Final = 900.0  # after which one that never came counts as missing
 
 
@@ -122,7 +123,8 @@ class Share:
     def tell(self) -> None:
         """Write down what this process has done."""
         if not self._stop.is_set():
-            self._tell()
+            with contextlib.suppress(FileNotFoundError):  # the first process has finished the job with what is there
+                self._tell()
 
     def end(self) -> None:
         """Say that this process has ended."""
@@ -131,6 +133,13 @@ class Share:
             self.status.ended = True
             with contextlib.suppress(OSError):  # the folder of a finished job is gone
                 self._tell()
+
+    def wait_for_others(self, limit: float = LEAVING_SECONDS) -> None:
+        """Wait until the other processes have ended, or are gone; at most `limit` seconds."""
+        started = time.monotonic()
+        for rank in (rank for rank in range(self.world_size) if rank != self.rank):
+            while (waited := time.monotonic() - started) < limit and self.why_gone(rank, waited) is None:
+                time.sleep(wait_interval(waited))
 
     def check_launcher(self) -> None:
         """
@@ -227,6 +236,13 @@ def share_of(folder: Path, rank: int, world_size: int) -> Share:
             found.end()
         found = _SHARES[key] = Share(folder, rank, world_size)
     return found
+
+
+def end_share(folder: Path) -> None:
+    """Say that this process has ended, should it have begun."""
+    share = _SHARES.get((os.getpid(), folder.resolve()))
+    if share is not None:
+        share.end()
 
 
 def earlier_launches(folder: Path) -> ShareStatus | None:
