@@ -4,13 +4,12 @@ import json
 
 import pytest
 import yaml
-from datasets import load_dataset
 from trl import DatasetMixtureConfig, SFTConfig
 from trl.scripts.utils import DatasetConfig
 
 from tests.tiny_models import make_tokenizer
 from trl_r1.cli import main
-from trl_r1.data import load_sft
+from trl_r1.data import load_sft, load_source
 from trl_r1.hub.lineage import Lineage
 from trl_r1.script_arguments import R1ScriptArguments
 from trl_r1.stage_record import read_stage_record
@@ -55,6 +54,10 @@ def launch(tmp_path):
     return run
 
 
+def read_rows(folder):
+    return load_source(str(folder)).dataset
+
+
 def sft_rows(tmp_path, *paths):
     mixture = DatasetMixtureConfig(datasets=[DatasetConfig(path=path) for path in paths])
     config = SFTConfig(output_dir=str(tmp_path / "sft"), use_cpu=True, bf16=False, report_to="none")
@@ -80,12 +83,35 @@ def test_a_composed_set_trains_on_the_rows_of_its_sources_in_their_order(launch,
     assert "| general | 3 | 25.0% |" in card
 
 
+def test_other_schemas_of_the_field_are_composed_as_they_are_trained_on(launch, tmp_path):
+    row = {
+        "problem": "what is 1 plus 2 ?",
+        "solution": "3",
+        "answer": "3",
+        "generations": ["<think> so 1 2 </think> 3", "<think> so </think> 4"],
+        "correctness_math_verify": [True, False],
+    }
+    thoughts = [{"role": "assistant", "content": "hello", "thinking": "friend"}]
+    chat = {"messages": [{"role": "user", "content": "hello"}, *thoughts]}
+    paths = [write_rows(tmp_path / "openr1", [row] * 2), write_rows(tmp_path / "chats", [chat])]
+    code, folder = launch("compose", datasets=[{"path": path} for path in paths], source_domains={paths[0]: "math"})
+    assert code == 0
+    made = list(read_rows(folder))
+    assert [each["messages"][-1]["content"] for each in made] == [
+        "<think> so 1 2 </think> 3",
+        "<think>\nfriend\n</think>\n\nhello",
+    ]
+    assert [each["domain"] for each in made] == ["math", "other"]
+    [openr1, _] = read_stage_record(folder).data
+    assert openr1.rows_in == openr1.rows_kept + sum(openr1.dropped.values())
+
+
 def test_a_composed_set_names_the_stages_it_is_made_of(launch, tmp_path):
     first = launch("compose", "one", dataset_name=write_rows(tmp_path / "reasoned", REASONED))[1]
     code, folder = launch("compose", "two", datasets=[{"path": str(first)}], max_rows=5)
     assert code == 0
     assert [node.name for node in Lineage.from_folder(folder).ancestors()] == ["one"]
-    assert len(load_dataset(str(folder), split="train")) == 5
+    assert len(read_rows(folder)) == 5
 
 
 @pytest.mark.parametrize(
@@ -116,7 +142,7 @@ def test_measured_problems_go_into_training_by_their_pass_rate(launch, tmp_path,
     }
     code, folder = launch("estimate_difficulty", **asked, num_generations=2)
     assert code == 0
-    rows = load_dataset(str(folder), split="train")
+    rows = read_rows(folder)
     assert [row["problem"] for row in rows] == [row["problem"] for row in QUESTIONS]
     assert set(rows["num_samples"]) == {2}
     assert "## How hard the problems are" in (folder / "README.md").read_text()
@@ -173,7 +199,7 @@ def test_general_prompts_are_answered_counted_and_trained_on(launch, tmp_path, c
         seed=0,
     )
     assert code == 0
-    rows = load_dataset(str(folder), split="train")
+    rows = read_rows(folder)
     metrics = {name: int(measured.value) for name, measured in read_stage_record(folder).metrics.items()}
     dropped = sum(count for name, count in metrics.items() if name.startswith("dropped/"))
     assert metrics["kept"] == len(rows) > 0

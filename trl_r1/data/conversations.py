@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from trl_r1.chat_template import completion_text
 from trl_r1.data.rendering import Message
+from trl_r1.data.sft import COMPLETION_COLUMNS, with_thoughts
 
 
-COMPLETION_COLUMNS: Final = ("completion", "response")
 CONTENT_COLUMNS: Final = ("messages", "prompt", *COMPLETION_COLUMNS)
 
 
@@ -90,7 +90,7 @@ def _chat(messages: Any) -> Conversation | str:
 
 def _plain_turns(messages: Sequence[Message]) -> Iterator[dict[str, str] | None]:
     """Each turn as role and text, thoughts that stand beside the content joined to it; `None` without a text."""
-    for message in messages:
-        text = completion_text([message]) if message.get("content") is not None else None
-        role = message.get("role")
-        yield None if text is None or not isinstance(role, str) else {"role": role, "content": text}
+    for message in map(with_thoughts, messages):
+        role, content = message.get("role"), message.get("content")
+        fine = isinstance(role, str) and isinstance(content, str)
+        yield {"role": str(role), "content": str(content)} if fine else None

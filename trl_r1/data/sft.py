@@ -185,7 +185,7 @@ def _find_columns(source: RawSource, script_args: R1ScriptArguments) -> tuple[st
     return problem, completion
 
 
-def _with_thoughts(message: Mapping[str, Any]) -> dict[str, Any]:
+def with_thoughts(message: Mapping[str, Any]) -> dict[str, Any]:
     """A message whose thoughts stand in its content."""
     thoughts = next((message[name] for name in THOUGHT_FIELDS if message.get(name)), None)
     plain = {name: value for name, value in message.items() if name not in THOUGHT_FIELDS}
@@ -197,7 +197,7 @@ def _with_thoughts(message: Mapping[str, Any]) -> dict[str, Any]:
 def _from_messages(messages: Any, keep_messages: bool) -> Row | str:
     if not messages or messages[-1].get("role") != "assistant":
         return "last_turn_not_assistant"
-    messages = [_with_thoughts(message) for message in messages]
+    messages = [with_thoughts(message) for message in messages]
     if any(not isinstance(message.get("content"), str) for message in messages):
         return "content_missing"
     if not completion_text(messages[-1:]).strip():

@@ -32,6 +32,7 @@ def join(recipe: Recipe) -> None:
     from trl_r1.data.composition import compose
     from trl_r1.data.mixture import load_sources
     from trl_r1.data.parquet_files import write_parquet
+    from trl_r1.data.schemas import read_as
     from trl_r1.hub.cards.dataset_card import create_dataset_card
     from trl_r1.hub.lineage import write_lineage
     from trl_r1.scripts.training import check_ancestry
@@ -42,7 +43,9 @@ def join(recipe: Recipe) -> None:
     folder = arguments.output_dir
     recorder = StageRecorder.from_recipe("compose", recipe, folder, arguments.stage_name)
     tokenizer = load_counter(arguments.tokenizer) if arguments.tokenizer else None
-    made = compose(load_sources(arguments, recipe.dataset_args), options_of(arguments), tokenizer)
+    read = [read_as(source, arguments, "sft") for source in load_sources(arguments, recipe.dataset_args)]
+    column = read[0][1].dataset_prompt_column  # the same for all: a recipe that names one reads all of them by it
+    made = compose([source for source, _ in read], options_of(arguments, column), tokenizer)
     recorder.data = made.describe()
     check_ancestry(recipe, recorder)
     write_parquet(folder, made.rows(), made.features(), len(made))
@@ -55,12 +58,12 @@ def join(recipe: Recipe) -> None:
     create_dataset_card(folder, license=arguments.hub_license, repo_id=recipe.hub_repo_id)
 
 
-def options_of(arguments: Any) -> CompositionOptions:
+def options_of(arguments: Any, problem_column: str) -> CompositionOptions:
     """The recipe's wishes."""
     from trl_r1.data.composition import CompositionOptions
 
     return CompositionOptions(
-        problem_column=arguments.dataset_prompt_column,
+        problem_column=problem_column,
         domain_column=arguments.dataset_domain_column,
         source_domains=arguments.source_domains or {},
         domain_targets=arguments.domain_targets or {},
