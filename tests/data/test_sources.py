@@ -53,33 +53,3 @@ def test_the_commit_is_that_of_the_folder_of_the_rows():
     assert hub_revision(Read(COMMIT, "d" * 40)) is None  # a mixture of several
     assert hub_revision(Read("0" * 64)) is None
     assert hub_revision(rows(["en"])) is None
-
-
-CARD = "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: train.jsonl\n---\n"
-
-
-def write_carded(folder, problem):
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "train.jsonl").write_text(json.dumps({"problem": problem}) + "\n")
-    (folder / "README.md").write_text(CARD)
-    return str(folder)
-
-
-def test_folders_of_one_name_with_cards_are_not_taken_for_each_other(tmp_path):
-    first, second = (write_carded(tmp_path / run / "sft_data", f"of {run}") for run in ("a", "b"))
-    assert [load_source(path).dataset["problem"][0] for path in (first, second, first)] == ["of a", "of b", "of a"]
-
-
-def test_rows_written_anew_are_read_anew(tmp_path):
-    path = write_carded(tmp_path / "sft_data", "older")
-    assert load_source(path).dataset["problem"][:] == ["older"]
-    write_carded(tmp_path / "sft_data", "newer")
-    assert load_source(path).dataset["problem"][:] == ["newer"]
-
-
-def test_a_card_written_anew_with_the_same_text_leaves_the_cache(tmp_path):
-    path = write_carded(tmp_path / "sft_data", "same")
-    [before] = load_source(path).dataset.cache_files
-    (tmp_path / "sft_data" / "README.md").write_text(CARD)
-    (tmp_path / "sft_data" / "stage.json").write_text("{}")
-    assert load_source(path).dataset.cache_files == [before]

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from trl_r1.data.drawing import Draw, draw_mixture
 from trl_r1.data.held_out import asks_held_out, held_out_keys, question_column
-from trl_r1.data.local_cache import cache_arguments
 from trl_r1.data.local_cache import cache_options
 from trl_r1.data.rows import fingerprint_rows, is_main_process, set_column, write_jsonl
 from trl_r1.errors import DataError
@@ -298,7 +297,7 @@ def load_source(path: str, split: str = "train", **load_kwargs: Any) -> RawSourc
     from datasets.exceptions import DatasetGenerationError
 
     try:
-        dataset = load_dataset(path, split=split, **{**cache_arguments(path), **load_kwargs})
+        dataset = load_dataset(path, split=split, **{**cache_options(path), **load_kwargs})
     except (OSError, ValueError, StopIteration, DatasetGenerationError) as error:
         raise DataError(_describe_failure(path, split, error)) from error
     return _checked(RawSource(name=path, split=split, dataset=dataset, read_with=dict(load_kwargs)))
