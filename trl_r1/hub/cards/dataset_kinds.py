@@ -54,7 +54,8 @@ def row_lines(record: StageRecord) -> Iterator[str]:
         return
     if record.kind == REVIEWED:
         counts = {name: int(measured.value) for name, measured in record.metrics.items()}
-        yield f"people accepted {counts['accepted']:,}, edited {counts['edited']:,} and rejected {counts['rejected']:,}"
+        accepted, edited, rejected = (counts[name] for name in ("accepted", "edited", "rejected"))
+        yield f"people accepted {accepted:,}, edited {edited:,} and rejected {rejected:,}"
         yield f"not looked at: {counts['unreviewed_kept']:,} that were kept, {counts['unreviewed_dropped']:,} dropped"
         return
     yield "of equal conversations the first is kept; spaces do not tell them apart"
