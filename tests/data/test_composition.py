@@ -100,6 +100,14 @@ def test_a_column_of_two_types_is_refused_unless_left_out():
         compose(sources, CompositionOptions(columns=["levle"]))
 
 
+def test_a_domain_may_have_any_name_but_that_of_the_sum():
+    names = ["a/b", "数学", "", "|"]
+    made = compose([source([chat(f"{n} ?", "x", domain=name) for n, name in enumerate(names)])], CompositionOptions())
+    assert set(made.table) == {"a/b", "数学", "other", "|"}
+    with pytest.raises(DataError, match="domain: a domain is called 'total'"):
+        compose([source([chat("q", "a", domain="total")])], CompositionOptions())
+
+
 def test_what_is_written_loads_again_with_columns_that_begin_empty(tmp_path):
     sources = [source(GENERAL, "b"), source(REASONING, "a")]
     made = compose(sources, CompositionOptions())

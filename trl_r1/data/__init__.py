@@ -1,6 +1,8 @@
 """Data in: prompts, SFT rows, preference pairs. Data out: what a teacher's samples leave after rejection."""
 
 from trl_r1.data.cold_start import ModelRewriting, build_cold_start, summarise_answer
+from trl_r1.data.composition import Composition, CompositionOptions, compose
+from trl_r1.data.difficulty_estimation import DifficultyEstimate, estimate_difficulty
 from trl_r1.data.filters import RejectionFilters
 from trl_r1.data.judging import JudgedSample, judge_samples
 from trl_r1.data.mixture import RawSource, load_source, load_sources
@@ -14,6 +16,9 @@ from trl_r1.data.sft import load_sft
 
 
 __all__ = [
+    "Composition",
+    "CompositionOptions",
+    "DifficultyEstimate",
     "JudgedSample",
     "MadeTask",
     "ModelJudge",
@@ -25,7 +30,9 @@ __all__ = [
     "RejectionResult",
     "build_cold_start",
     "check_batch",
+    "compose",
     "describe_task",
+    "estimate_difficulty",
     "fingerprint_rows",
     "first_of_each_type",
     "judge_samples",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, overload
 from trl_r1.data.conversations import CONTENT_COLUMNS, Conversation, read_conversation
 from trl_r1.data.domain_targets import draw_domains
 from trl_r1.data.mixture import PLACE, RawSource
+from trl_r1.data.paper_composition import TOTAL
 from trl_r1.errors import DataError
 from trl_r1.stage_record import DataSource
 
@@ -265,6 +266,8 @@ def _read(sources: Sequence[RawSource], options: CompositionOptions) -> _Read:
             f"datasets: {kinds[True]!r} holds chats and {kinds[False]!r} texts with a continuation; a data set is one "
             "or the other: sample both with the same output_format"
         )
+    if TOTAL in numbers:
+        raise DataError(f"{options.domain_column}: a domain is called {TOTAL!r}, as the table's sum is; rename it")
     read.names, read.is_chat = list(numbers), kinds.get(True) is not None
     return read
 

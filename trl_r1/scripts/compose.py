@@ -104,18 +104,20 @@ def composition_metrics(made: Composition, rows_read: int) -> dict[str, Measurem
 
 def show(made: Composition) -> None:
     """Print the table beside the paper's."""
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
     from trl_r1.data.paper_composition import paper_row
 
-    table = Table(title=f"{len(made):,} rows")
-    for name in ("domain", "samples", "share", "rounds", "tokens", "paper: samples", "share", "rounds", "tokens"):
-        table.add_column(name, justify="left" if name == "domain" else "right")
+    table = Table(title=f"{len(made):,} rows", box=SIMPLE)
+    for name in ("domain", "samples", "share", "rounds", "tokens", "paper:\nsamples", "\nshare", "\ntokens"):
+        table.add_column(name, justify="left" if name == "domain" else "right", no_wrap=True, vertical="bottom")
     for domain, count in (*made.table.items(), ("total", made.total)):
         tokens = "" if count.mean_tokens is None else f"{count.mean_tokens:,.1f}"
         ours = (f"{count.samples:,}", f"{count.samples / len(made):.1%}", f"{count.mean_rounds:.1f}", tokens)
-        table.add_row(domain, *ours, *paper_row(domain))
+        samples, share, _, paper_tokens = paper_row(domain)
+        table.add_row(domain, *ours, samples, share, paper_tokens)
     Console(stderr=True).print(table, markup=False)
 
 
