@@ -87,6 +87,9 @@ def _search(source: Any, index: Any, report: ContaminationReport, arguments: Any
         trace_columns=arguments.trace_columns,
         source=source.name,
     )
+    if source.set_aside:
+        told = ", ".join(f"{reason} {count}" for reason, count in source.set_aside.items())
+        recorder.notes.append(f"left out of {source.name} before the search, and in no count of it: {told}")
     left = keep_clean(source.dataset, reasons)
     recorder.data.append(
         source.describe(len(left), dict(Counter(reason for reason in reasons if reason).most_common()))
@@ -113,7 +116,7 @@ def show_report(report: ContaminationReport) -> None:
 
     table = Table(title=f"{report.rows_checked:,} rows searched, {report.dropped:,} to drop")
     for name in ("benchmark", "questions", *KINDS):
-        table.add_column(name, justify="left" if name == "benchmark" else "right")
+        table.add_column(name, justify="left" if name == "benchmark" else "right", overflow="fold")
     for number, each in enumerate(report.benchmarks):
         hits = report.hits(number)
         table.add_row(each.name, str(len(each.questions)), *(str(hits.get(kind, 0)) for kind in KINDS))
@@ -121,6 +124,7 @@ def show_report(report: ContaminationReport) -> None:
 
 
 def _write_rows(folder: str, parts: Sequence[Dataset], report: ContaminationReport) -> int:
+    from trl_r1.data.mixture import PLACE
     from trl_r1.data.rows import join_parts, write_jsonl
     from trl_r1.stage_record import plain_json
 
@@ -129,7 +133,7 @@ def _write_rows(folder: str, parts: Sequence[Dataset], report: ContaminationRepo
             f"benchmarks: all of {report.rows_checked} rows hold what they ask; see {folder}/{REPORT}.md, and set "
             "keep_renumbered where the data come from the benchmark's own templates"
         )
-    return write_jsonl(Path(folder) / ROW_FILE, (plain_json(row) for row in join_parts(parts)))
+    return write_jsonl(Path(folder) / ROW_FILE, (plain_json(row) for row in join_parts(parts, PLACE)))
 
 
 def _counts(report: ContaminationReport, rows: int) -> dict[str, Measurement]:
