@@ -5,8 +5,8 @@
 A row is a problem of about 60 words with a chain of thought of about 240 and a boxed answer; one in twenty repeats an
 earlier one with a few words changed, one in two hundred holds a question of a benchmark of 1,000. The rows lie in an
 Arrow file that is memory-mapped, as `datasets` reads all it prepares. Each step runs in a process of its own: wall and
-CPU seconds of the step, peak memory of the process, and what of it is the process's own (the kernel counts pages of a
-mapped file as well, and takes those back whenever it needs them).
+CPU seconds of the step, peak memory of the process, and the peak of what of it is the process's own (the kernel counts
+pages of a mapped file as well, and takes those back whenever it needs them).
 """
 
 import argparse
@@ -17,6 +17,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,15 +110,25 @@ def _question(number: int) -> str:
 def _measure(step: str, folder: str) -> dict[str, Any]:
     dataset = Dataset.from_file(str(Path(folder) / "rows.arrow"))
     work = STEPS[step](dataset)
+    own, done = [_own_megabytes()], threading.Event()
+    watcher = threading.Thread(target=_watch, args=(own, done), daemon=True)
+    watcher.start()
     wall, cpu = time.perf_counter(), time.process_time()
     left_out = work()
     seconds = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+    done.set()
+    watcher.join()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {**seconds, "peak": peak, "own": _own_megabytes(), "out": left_out}
+    return {**seconds, "peak": peak, "own": max(own), "out": left_out}
+
+
+def _watch(own: list[float], done: threading.Event) -> None:
+    while not done.wait(0.1):
+        own.append(_own_megabytes())
 
 
 def _own_megabytes() -> float:
-    """Memory of the process without the pages of files it has mapped, at the end of the step."""
+    """Memory of the process without the pages of files it has mapped."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
 

@@ -2,6 +2,7 @@
 
 from trl_r1.data.cold_start import ModelRewriting, build_cold_start, summarise_answer
 from trl_r1.data.composition import Composition, CompositionOptions, compose
+from trl_r1.data.decontamination import Benchmark, decontaminate, load_benchmarks
 from trl_r1.data.difficulty_estimation import DifficultyEstimate, estimate_difficulty
 from trl_r1.data.filters import RejectionFilters
 from trl_r1.data.judging import JudgedSample, judge_samples
@@ -16,6 +17,7 @@ from trl_r1.data.sft import load_sft
 
 
 __all__ = [
+    "Benchmark",
     "Composition",
     "CompositionOptions",
     "DifficultyEstimate",
@@ -31,11 +33,13 @@ __all__ = [
     "build_cold_start",
     "check_batch",
     "compose",
+    "decontaminate",
     "describe_task",
     "estimate_difficulty",
     "fingerprint_rows",
     "first_of_each_type",
     "judge_samples",
+    "load_benchmarks",
     "load_preferences",
     "load_prompts",
     "load_sft",
