@@ -82,12 +82,18 @@ def memory(samples: int, batch_size: int) -> None:
         show(f"parsed: peak {peak():.0f} MiB, {cpu:.1f} s CPU, {wall:.1f} s")
         cpu, wall = measure(lambda: rows.write(Path(folder) / "data"))
         size = sum(path.stat().st_size for path in (Path(folder) / "data").iterdir()) / 2**20
-        show(f"written {size:.0f} MiB: peak {peak():.0f} MiB, {cpu:.1f} s CPU, {wall:.1f} s")
+        show(f"written {size:.0f} MiB: peak {peak():.0f} MiB, {cpu:.1f} s CPU, {wall:.1f} s; at the end {held()}")
 
 
 def peak() -> float:
     """MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def held() -> str:
+    """Memory of the process by kind: pages of mapped files can be given back at any time."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return ", ".join(" ".join(line.split()) for line in lines if line.startswith(("RssAnon", "RssFile")))
 
 
 def show(line: str) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -284,6 +285,8 @@ def other_process(folder, rank, world_size, engine, prompts=PROMPTS):
             make_job(folder, engine, prompts=prompts, rank=rank, world_size=world_size).run()
         except GenerationError:
             os._exit(0)
+        finally:
+            shares.end_share(folder)
 
     process = multiprocessing.get_context("fork").Process(target=work)
     process.start()
@@ -326,6 +329,27 @@ def test_a_process_that_never_comes_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(shares, "ABSENT_SECONDS", 0.1)
     with pytest.raises(R1Error, match="process 1 never came, and 4 of its 4 batches"):
         make_job(tmp_path, rank=0, world_size=2).run()
+
+
+def test_the_first_process_sees_the_others_leave(tmp_path):
+    job = make_job(tmp_path, rank=0, world_size=2)
+    share = shares.share_of(tmp_path, 0, 2)
+    process = other_process(tmp_path, 1, 2, SeededEngine())
+    job.run()
+    assert share.why_gone(1, waited=0.0) in (None, "has ended")  # it says so when it leaves
+    share.wait_for_others()
+    process.join(timeout=5)
+    assert not process.is_alive()
+    assert share.why_gone(1, waited=0.0) == "has ended"
+
+
+def test_a_folder_deleted_by_the_first_process_is_no_fault_of_the_second(tmp_path):
+    share = shares.share_of(tmp_path / "job", 1, 2)
+    shutil.rmtree(tmp_path / "job")
+    share.tell()
+    assert not (tmp_path / "job").exists()
+    locking.hold_share(tmp_path / "job", 1)  # a new one is held anew
+    assert (tmp_path / "job" / ".lock-1").is_file()
 
 
 def test_a_process_that_waits_for_itself_is_told(tmp_path):

@@ -32,7 +32,7 @@ SCHEMA: Final = pa.schema(
         ("prompt", pa.int64()),
         ("sample", pa.int64()),
         ("text", pa.string()),
-        ("token_ids", pa.list_(pa.int64())),
+        ("token_ids", pa.list_(pa.int32())),
         ("num_tokens", pa.int64()),
         ("finish_reason", pa.string()),
         ("logprobs", pa.list_(pa.float64())),
