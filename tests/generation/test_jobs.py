@@ -293,6 +293,24 @@ def other_process(folder, rank, world_size, engine, prompts=PROMPTS):
     return process
 
 
+def test_what_the_other_made_is_counted_though_it_is_a_step_further(tmp_path, caplog):
+    job = make_job(tmp_path, rank=0, world_size=2)
+    shares.share_of(tmp_path, 0, 2)
+
+    def two_steps():
+        make_job(tmp_path, rank=1, world_size=2).run()
+        BatchStep(tmp_path, "next", SCHEMA, 8, rank=1, world_size=2).run(lambda index: [{"value": index}])
+        os._exit(0)
+
+    process = multiprocessing.get_context("fork").Process(target=two_steps)
+    process.start()
+    process.join()  # all of its batches are there when the first process begins
+    with caplog.at_level(logging.INFO, "trl_r1"):
+        job.run(progress=True)
+    assert "are there already" not in caplog.text
+    assert "samples: 36 of 36" in caplog.text
+
+
 def test_the_first_process_waits_for_the_second(tmp_path, expected):
     job = make_job(tmp_path, rank=0, world_size=2)
     shares.share_of(tmp_path, 0, 2)  # has begun when the other comes

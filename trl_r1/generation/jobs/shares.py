@@ -62,10 +62,8 @@ class ShareStatus:
             Who it is.
         launch (`str`, *optional*):
             Which launch it belongs to, where that is known.
-        step (`str`):
-            What it works on.
-        done, samples, tokens (`int`):
-            Batches, samples and tokens it has made of that step in this launch.
+        made (`dict[str, list[int]]`):
+            By step, samples and tokens it has made in this launch: another process may be a step behind.
         failed (`dict[str, dict[str, Any]]`):
             By step, what it could not make: `{"count", "total", "reasons"}`.
         ended (`bool`):
@@ -78,10 +76,7 @@ class ShareStatus:
     pid: int = field(default_factory=os.getpid)
     host: str = field(default_factory=socket.gethostname)
     launch: str | None = field(default_factory=lambda: launch_of(os.environ))
-    step: str = ""
-    done: int = 0
-    samples: int = 0
-    tokens: int = 0
+    made: dict[str, list[int]] = field(default_factory=dict)
     failed: dict[str, dict[str, Any]] = field(default_factory=dict)
     ended: bool = False
     begun: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))

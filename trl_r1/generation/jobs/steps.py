@@ -120,7 +120,8 @@ class BatchStep:
         remove_partials(self.folder, self._is_own)
         share = share_of(self.home, self.rank, self.world_size)
         status = share.status
-        status.step, status.done, status.samples, status.tokens = self.name, 0, 0, 0
+        samples_made = tokens_made = 0
+        status.made[self.folder.name] = [0, 0]
         status.failed.pop(self.folder.name, None)
         share.tell()
         failures: list[GenerationError] = []
@@ -136,8 +137,8 @@ class BatchStep:
                     continue
                 write_rows(self._path(index), rows, self.schema, self._mark(index), time.perf_counter() - started)
                 self._done.add(index)
-                status.done, status.samples = status.done + 1, status.samples + size(index)
-                status.tokens += tokens(rows)
+                samples_made, tokens_made = samples_made + size(index), tokens_made + tokens(rows)
+                status.made[self.folder.name] = [samples_made, tokens_made]
                 share.tell()
                 self._show(shown)
             if failures:
@@ -266,8 +267,9 @@ class BatchStep:
         if self.rank != 0 or not (shown or file):
             yield None
             return
+        made, _ = self._made()  # others may have begun already
         there = {path.stem for path in self.folder.glob("*.parquet")}
-        before = sum(size(index) for index in range(self.batches) if f"{index:08}" in there)
+        before = max(0, sum(size(index) for index in range(self.batches) if f"{index:08}" in there) - made)
         total = sum(map(size, range(self.batches)))
         with JobProgress(self.name, total, before, file=file, shown=shown) as progress:
             yield progress
@@ -275,9 +277,13 @@ class BatchStep:
     def _show(self, shown: JobProgress | None, *, last: bool = False) -> None:
         if shown is None:
             return
-        share = share_of(self.home, self.rank, self.world_size)
-        working = [status for status in share.statuses() if status.step == self.name]
-        shown.show(sum(each.samples for each in working), sum(each.tokens for each in working), last=last)
+        shown.show(*self._made(), last=last)
+
+    def _made(self) -> tuple[int, int]:
+        """Samples and tokens of this step that all processes have made in this launch."""
+        statuses = share_of(self.home, self.rank, self.world_size).statuses()
+        made = [status.made.get(self.folder.name, [0, 0]) for status in statuses]
+        return sum(samples for samples, _ in made), sum(tokens for _, tokens in made)
 
 
 def _describe(failures: list[GenerationError], total: int) -> dict[str, Any]:
