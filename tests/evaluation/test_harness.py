@@ -92,6 +92,7 @@ def test_the_record_freezes_the_protocol(tokenizer, questions, plain, tmp_path):
         "num_samples": 1,
         "seed": 42,
         "batch_size": 256,
+        "logprobs": False,
     }
     assert record["data"]["rows_kept"] == 4
     assert {"trl", "transformers", "torch"} <= record["versions"].keys()
@@ -166,7 +167,7 @@ def test_own_metrics_read_the_answer_alone(tokenizer, questions, plain, tmp_path
 
 
 def test_missing_samples_refuse_the_score(tokenizer, questions, plain, tmp_path):
-    with pytest.raises(R1Error, match="3 of 4 completions came back"):
+    with pytest.raises(R1Error, match="samples: 1 of 4 could not be had"):
         evaluate(tokenizer, questions, plain, tmp_path, ANSWERS[:3])
     assert not list(tmp_path.glob("samples-*"))
 

@@ -132,6 +132,8 @@ def test_a_resumed_run_without_a_rollout_keeps_it(tmp_path):
 
 def test_a_chat_is_shown_as_the_policy_read_it():
     class Tokenizer:
+        chat_template = "of its own"
+
         def apply_chat_template(self, messages, **options):
             return "".join(f"<{each['role']}>{each['content']}" for each in messages) + "<assistant>" + options["mark"]
 
