@@ -99,3 +99,9 @@ def test_line_breaks_within_a_text_do_not_end_its_row(tmp_path):
     assert read_jsonl(tmp_path / "rows.jsonl") == rows
     (tmp_path / "empty.jsonl").write_text("")
     assert read_jsonl(tmp_path / "empty.jsonl") == []
+
+
+def test_a_byte_order_mark_and_line_ends_of_windows_are_read(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n{"a": 2}\r\n')
+    assert read_jsonl(path) == [{"a": 1}, {"a": 2}]

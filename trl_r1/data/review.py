@@ -80,7 +80,7 @@ def read_stage_rows(folder: str | Path) -> Iterator[dict[str, Any]]:
     """
     path = Path(folder) / ROW_FILE
     if not path.is_file():
-        raise DataError(f"{folder}: has no {ROW_FILE}; give the folder of a stage that left one")
+        raise DataError(f"{folder}: has no {ROW_FILE}; give the folder of a stage of rejection_sample or review")
     with path.open(encoding="utf-8") as stream:
         for number, line in enumerate(stream, start=1):
             try:

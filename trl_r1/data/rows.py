@@ -239,7 +239,7 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
     """
     rows = []
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")  # editors on Windows begin a file with a mark
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); give a file of JSON lines") from error
     lines = text.removesuffix("\n").split("\n") if text else []  # other line breaks may stand within a row's text

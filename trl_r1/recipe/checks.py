@@ -12,7 +12,7 @@ from trl_r1.presets import nearest
 from trl_r1.recipe.data_checks import DATA_PROBLEMS, sampling_problems
 from trl_r1.recipe.entries import checkpoint_problems, comparison_problems, suite_problems
 from trl_r1.recipe.hub_checks import hub_problems, secret_problems
-from trl_r1.recipe.inputs import input_problems, named, template_problems
+from trl_r1.recipe.inputs import input_problems, named, overwriting_problems, template_problems
 from trl_r1.recipe.mixtures import mixture_problems
 from trl_r1.recipe.splits import split_problems
 from trl_r1.stage_record.kinds import SAMPLING_VERBS, TRAINING_VERBS
@@ -56,6 +56,7 @@ def check_recipe(context: RecipeContext) -> list[str]:
     if context.verb != "evaluate":
         problems += hub_problems(context.values, context.given)
         problems += [*mixture_problems(context.values), *split_problems(context.values)]
+        problems += overwriting_problems(context.values)
     if context.verb in TRAINING_VERBS:
         problems += _training(context)
     if context.verb == "grpo":
@@ -72,7 +73,7 @@ def check_recipe(context: RecipeContext) -> list[str]:
         problems += comparison_problems(comparisons, checkpoints, suites)
     if context.launching:
         problems += [*_processes(context), *input_problems(context.values, context.folder)]
-    return problems
+    return list(dict.fromkeys(problems))  # a bound may be looked at for several reasons
 
 
 _POSITIVE: Final = (

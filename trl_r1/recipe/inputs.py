@@ -57,6 +57,30 @@ def input_problems(values: Mapping[str, Any], folder: Path | None) -> Iterator[s
             yield f"{field}: {path!r} does not exist; {_how_to_make(path, folder)}"
 
 
+def overwriting_problems(values: Mapping[str, Any]) -> Iterator[str]:
+    """
+    Inputs that lie where the stage would write, a line each: a user's own rows or weights would be lost.
+
+    Args:
+        values (`Mapping[str, Any]`):
+            A recipe's fields.
+    """
+    output = values.get("output_dir")
+    if not output:
+        return
+    single = ("dataset_name", "model_name_or_path", "teacher_model_name_or_path")
+    inputs = [(name, values.get(name)) for name in single]
+    for name in ("datasets", "held_out_datasets"):
+        inputs += [(f"{name}[{index}].path", entry.get("path")) for index, entry in enumerate(values.get(name) or [])]
+    inputs += [("benchmarks", str(text).split(":", 1)[0]) for text in values.get("benchmarks") or []]
+    place = Path(output).expanduser().resolve()
+    for name, path in inputs:
+        if isinstance(path, str) and path and Path(path).expanduser().exists():
+            source = Path(path).expanduser().resolve()
+            if place in (source, source.parent if source.is_file() else source):
+                yield f"output_dir: {output!r} holds {name} {path!r}, which would be overwritten; name another folder"
+
+
 def _looks_local(path: str) -> bool:
     """A Hub id has one slash at most, and does not begin like a path."""
     return path.startswith((".", "/", "~")) or path.count("/") > 1 or ("/" in path and Path(path).parent.is_dir())
