@@ -9,7 +9,8 @@ from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 from trl_r1.generation import Completion
-from trl_r1.trainer.stop_probe import judge_stops, probe_prompts, probe_stops, weights_are_whole
+from trl_r1.generation.transformers_engine import encode_prompt
+from trl_r1.trainer.stop_probe import ProbePrompt, judge_stops, probe_prompts, probe_stops, weights_are_whole
 
 
 def row(number, words=4):
@@ -69,6 +70,26 @@ def test_asking_changes_nothing(trainer, tokenizer):
     assert trainer.model.training
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(tensor, weights[name]) for name, tensor in trainer.model.state_dict().items())
+
+
+@pytest.mark.parametrize(("spare", "asked", "limit"), [(20, 4, 8), (1, 4, 6), (0, 4, 5), (-1, 3, 3)])
+def test_the_models_context_bounds_what_is_asked(trainer, tokenizer, spare, asked, limit):
+    prompts = probe_prompts(trainer_rows(), tokenizer, 4, 10)
+    prompts = [
+        ProbePrompt(prompt=prompt.prompt, answer_tokens=answer)
+        for prompt, answer in zip(prompts, (2, 2, 2, 5), strict=True)
+    ]
+    [length] = {len(encode_prompt(prompt.prompt, tokenizer)) for prompt in prompts}
+    trainer.model.config.max_position_embeddings = length + 5 + spare
+    found = probe_stops(trainer, tokenizer, prompts)
+    assert (found.prompts, found.limit) == (asked, limit)
+
+
+def test_a_context_that_holds_no_answer_is_not_asked(trainer, tokenizer):
+    trainer.model.config.max_position_embeddings = 3
+    assert probe_stops(trainer, tokenizer, probe_prompts(trainer_rows(), tokenizer, 4, 10)) is None
+    empty = [ProbePrompt(prompt="", answer_tokens=2)]
+    assert probe_stops(trainer, tokenizer, empty) is None
 
 
 def trainer_rows():

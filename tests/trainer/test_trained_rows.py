@@ -3,6 +3,7 @@
 import copy
 import math
 
+import numpy as np
 import pytest
 import torch
 from datasets import Dataset
@@ -10,8 +11,8 @@ from trl import SFTConfig, SFTTrainer
 
 from trl_r1.chat_template import load_template
 from trl_r1.errors import DataError, TemplateError
-from trl_r1.trainer.cross_talk import check_no_cross_talk, cross_talk
-from trl_r1.trainer.trained_rows import IGNORED, check_trained_rows
+from trl_r1.trainer.cross_talk import cross_talk
+from trl_r1.trainer.trained_rows import IGNORED, _ends_every_turn, _masks_thoughts, check_trained_rows
 
 
 def chat(index):
@@ -151,6 +152,44 @@ def test_a_collator_that_masks_the_end_is_found(build):
         check_trained_rows(trainer)
 
 
+def test_a_collator_that_trains_on_the_question_is_found(build):
+    trainer = build()
+    collate = trainer.data_collator
+
+    def everything(features):
+        batch = collate(features)
+        return {**batch, "labels": batch["input_ids"]}
+
+    trainer.data_collator = everything
+    with pytest.raises(DataError, match=r"first batch has \d+ tokens in its loss"):
+        check_trained_rows(trainer)
+
+
+def test_words_after_the_end_token_are_a_fault_and_blanks_are_none():
+    ids = np.array([5, 6, 2, 7])
+    assert _ends_every_turn(ids, np.array([[1, 4]]), 2, lambda token: token == 7)
+    assert not _ends_every_turn(ids, np.array([[1, 4]]), 2, lambda token: False)
+    assert not _ends_every_turn(ids, np.empty((0, 2), int), 2, lambda token: False)  # nothing in the loss at all
+
+
+def test_one_begin_token_is_no_fault(build, tokenizer):
+    once = copy.deepcopy(tokenizer)
+    once.bos_token = "<|im_start|>"
+    rows = [{"prompt": f"<|im_start|> what is {n} ?", "completion": f" {n}"} for n in range(4)]
+    check_trained_rows(build(rows, processing_class=once))
+
+
+def test_thoughts_of_earlier_turns_may_stay_out_of_the_loss(tokenizer):
+    close, end, word = tokenizer.convert_tokens_to_ids(["</think>", "<|im_end|>", "so"])
+    assert tokenizer.eos_token_id == end
+    ids = np.array([word, close, word, end, word, end])
+    assert not _masks_thoughts(ids, np.array([[4, 6]]), tokenizer)
+    assert not _masks_thoughts(
+        np.array([word, end, close, end, word, close, end]), np.array([[1, 2], [4, 7]]), tokenizer
+    )
+    assert _masks_thoughts(np.array([word, end, word, close, word, end]), np.array([[4, 6]]), tokenizer)
+
+
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_a_packed_batch_is_its_rows_alone(build, attention):
     trainer = build(packing=True, max_length=80, attention=attention)
@@ -191,4 +230,4 @@ def test_rows_that_read_each_other_are_refused(build, monkeypatch):
 
     monkeypatch.setattr(trainer.model, "forward", unaware)
     with pytest.raises(TemplateError, match=r"packing: the rows .*read each other under .*'sdpa'.*`packing: false`"):
-        check_no_cross_talk(trainer)
+        check_trained_rows(trainer)

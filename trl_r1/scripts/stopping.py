@@ -56,6 +56,9 @@ def stop_probe(
             _note(recorder, f"Not probed whether the model stops: no answer has at most {most} tokens.")
             return
         found = probe_stops(trainer, tokenizer, prompts)
+        if found is None:
+            _note(recorder, "Not probed whether the model stops: its context holds no prompt with its answer.")
+            return
         recorder.metrics.update(found.measurements())
         logger.info("%d of %d greedy completions end by themselves", found.stopped, found.prompts)
         if warning := found.warning():

@@ -117,7 +117,7 @@ def probe_prompts(
     return [found[position * len(found) // count] for position in range(count)] if len(found) > count else found
 
 
-def probe_stops(trainer: Trainer, tokenizer: Any, prompts: Sequence[ProbePrompt]) -> StopProbe:
+def probe_stops(trainer: Trainer, tokenizer: Any, prompts: Sequence[ProbePrompt]) -> StopProbe | None:
     """
     Complete prompts greedily with a trainer's model. Its weights, mode and random state are left as they were.
 
@@ -127,15 +127,33 @@ def probe_stops(trainer: Trainer, tokenizer: Any, prompts: Sequence[ProbePrompt]
         tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
             The policy's.
         prompts (`Sequence[ProbePrompt]`):
-            At least one.
+            What to ask. Those that the model's context does not hold beside the longest answer are left out.
+
+    Returns:
+        [`StopProbe`] or `None`: nothing when no prompt is left.
     """
-    limit = max(1, round(ROOM * max(prompt.answer_tokens for prompt in prompts)))
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
     engine = TransformersEngine(model, tokenizer)
+    lengths = engine.prompt_lengths([prompt.prompt for prompt in prompts])
+    fitting, limit = _fit(list(zip(prompts, lengths, strict=True)), engine.context_length)
+    if not fitting:
+        return None
     params = SamplingParameters(temperature=0, max_new_tokens=limit, batch_size=ANSWERS_AT_ONCE)
     with trainer.accelerator.autocast():
-        groups = engine.generate([prompt.prompt for prompt in prompts], params)
+        groups = engine.generate([prompt.prompt for prompt in fitting], params)
     return judge_stops([group[0] for group in groups], tokenizer, limit)
+
+
+def _fit(measured: list[tuple[ProbePrompt, int]], context: int | None) -> tuple[list[ProbePrompt], int]:
+    """Prompts that can be asked together, each with room for the longest of their answers, and that room in tokens."""
+    left = [(prompt, length) for prompt, length in measured if length > 0]
+    while left:
+        longest, answer = max(length for _, length in left), max(prompt.answer_tokens for prompt, _ in left)
+        room = max(1, round(ROOM * answer))
+        if context is None or longest + answer <= context:
+            return [prompt for prompt, _ in left], room if context is None else min(room, context - longest)
+        left.remove(max(left, key=lambda pair: pair[1] + pair[0].answer_tokens))
+    return [], 0
 
 
 def judge_stops(completions: Sequence[Completion], tokenizer: Any, limit: int) -> StopProbe:
