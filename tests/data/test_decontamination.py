@@ -268,3 +268,20 @@ def test_nothing_to_search_or_to_look_for_is_an_error():
         decontaminate(Dataset.from_list([{"problem": LONG}]), [])
     with pytest.raises(DataError, match="dataset_prompt_column"):
         decontaminate(Dataset.from_list([{"number": 1}]), [BENCHMARK])
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"conversations": [{"from": "human", "value": LONG}], "solution": "1"},
+        {"instruction": "Answer the question.", "input": LONG},
+        {"Problem": LONG, "solution": "1"},
+        {"messages": [{"role": "assistant", "content": "I know.", "reasoning": LONG}]},
+        {"problem": "Other", "response": {"best": [LONG]}},
+    ],
+    ids=["ShareGPT", "Alpaca", "capitals", "reasoning", "struct"],
+)
+def test_a_question_is_found_wherever_the_usual_sets_have_it(row):
+    clean, report = decontaminate(Dataset.from_list([row]), [BENCHMARK])
+    assert len(clean) == 0
+    assert report.rows == {"verbatim": 1}

@@ -7,6 +7,7 @@ from trl.scripts.utils import DatasetConfig
 from trl_r1.data import load_preferences, load_prompts, load_sources
 from trl_r1.data.held_out import asks_held_out, held_out_keys, question_key
 from trl_r1.errors import DataError
+from trl_r1.recipe.splits import held_out_parts, is_held_out
 from trl_r1.script_arguments import R1ScriptArguments
 
 
@@ -163,3 +164,27 @@ def test_different_questions_have_different_keys(make_data):
     [source] = load_sources(R1ScriptArguments(dataset_name=make_data([{"text": "x"}], "none")), None)
     assert held_out_keys(source.dataset) == set()
     assert asks_held_out(source.dataset, {question_key("x")}) == [False]
+
+
+def test_a_question_is_known_inside_the_instruction_of_dapo():
+    wrapped = (
+        "Solve the following math problem step by step. The last line of your response should be: Answer: $Answer\n\n"
+        'What is 2 + 2?\n\nRemember to put your answer on its own line after "Answer:".'
+    )
+    assert question_key(wrapped) == question_key("What is 2+2?")
+
+
+def test_rows_whose_questions_cannot_be_found_are_refused_where_some_are_held_out(make_data):
+    make_data([{"task_text": "Q one?", "response": "1"}], "odd", split="test")
+    odd = make_data([{"task_text": "Q one?", "response": "1"}, {"task_text": "Q two?", "response": "2"}], "odd")
+    with pytest.raises(DataError, match=r"^dataset_prompt_column: the column in which .* one of task_text, response"):
+        load_sources(R1ScriptArguments(dataset_name=odd), None)
+    [source] = load_sources(R1ScriptArguments(dataset_name=odd, dataset_prompt_column="task_text"), None)
+    assert source.dataset["task_text"][:] == ["Q two?"]
+
+
+def test_a_file_in_a_folder_of_tests_is_held_out():
+    assert held_out_parts("train", "data/test/part-0.parquet") == ["data/test/part-0.parquet"]
+    assert not held_out_parts("train", "test_a_run0/data/part-0.parquet")
+    assert all(map(is_held_out, ("testset", "devset", "validate", "evals")))
+    assert not any(map(is_held_out, ("contest", "latest", "train")))

@@ -157,3 +157,10 @@ def test_the_set_aside_rows_hold_values_json_does_not_know(tmp_path, make_data, 
     written = (tmp_path / SET_ASIDE).read_text(encoding="utf-8").splitlines()
     assert (len(written), len(data.dataset)) == (4, 4)
     assert "2024-01-02" in json.loads(written[0])["day"]
+
+
+def test_a_mixture_too_small_for_its_shares_says_so():
+    with pytest.raises(DataError, match=r"^datasets: the mixture draws none"):
+        draw_mixture([4, 2], weights=[0.1, 0.4], seed=0, test_size=0.1)
+    with pytest.raises(DataError, match=r"^test_split_size: 0.1 of 1 rows leaves none to train on"):
+        draw_mixture([4], weights=[0.29], seed=0, test_size=0.1)

@@ -4,11 +4,13 @@ import logging
 
 import pytest
 import schema_rows as rows
+from datasets import Dataset
 from trl import DatasetMixtureConfig, SFTConfig
 from trl.scripts.utils import DatasetConfig
 
 from trl_r1.data import load_preferences, load_prompts, load_sft
-from trl_r1.data.schemas import SCHEMAS
+from trl_r1.data.schemas import SCHEMAS, detect_schema
+from trl_r1.data.schemas.answers import gsm_answer
 from trl_r1.errors import DataError
 from trl_r1.rewards import accuracy_reward, build_rewards
 from trl_r1.script_arguments import R1ScriptArguments
@@ -245,3 +247,28 @@ def test_thoughts_beside_the_content_are_joined_to_it(script_args, tokenizer, tm
     whole = {**turns[1], "content": "<think> once </think> one"}
     kept = load_sft(script_args([{"messages": [turns[0], whole]}]), None, tokenizer, config(tmp_path)).dataset[0]
     assert kept["completion"][0]["content"] == "<think> once </think> one"
+
+
+def test_a_heading_of_markdown_is_no_answer_of_gsm8k():
+    rows = [{"question": "Explain", "answer": "Intro.\n#### First\nlong\ntext"}, {"question": "Hi", "answer": "Hello"}]
+    assert detect_schema(Dataset.from_list(rows), "sft", "chats").name == "question_answer"
+    assert gsm_answer("Intro.\n#### First\nlong text") is None
+    assert gsm_answer("2 + 2 = 4\n#### 4\n") == ("2 + 2 = 4", "4")
+
+
+@pytest.mark.parametrize(
+    ("extra", "made"), [({"answer_index": 0}, "A"), ({}, "answer_is_no_option")], ids=["number decides", "unknown"]
+)
+def test_a_letter_that_is_also_another_options_text_is_not_guessed(extra, made):
+    row = {"question": "Which group can give to all?", "options": ["O", "A", "B", "AB"], "answer": "A", **extra}
+    [found] = SCHEMAS["multiple_choice"].feeds["prompts"].convert(row)
+    assert (found if isinstance(found, str) else found["solution"]) == made
+
+
+@pytest.mark.parametrize(
+    ("truth", "gold"), [('["3"]', "3"), (["3"], "3"), ('["1", "2"]', None), ("[1, 2]", "[1, 2]"), ('["', '["')]
+)
+def test_a_gold_answer_in_a_list_of_one_is_unwrapped(truth, gold):
+    row = {"prompt": [{"role": "user", "content": "q"}], "reward_model": {"ground_truth": truth}}
+    [made] = SCHEMAS["dapo_math"].feeds["prompts"].convert(row)
+    assert made == ("gold_missing" if gold is None else {"problem": "q", "solution": gold})

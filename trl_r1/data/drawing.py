@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from trl_r1.errors import DataError
+
 
 TEST_SEED = 42  # of a test part without `dataset_mixture_seed`; TRL draws another one at each start
 
@@ -57,6 +59,9 @@ def draw_mixture(
 
     Returns:
         `list[Draw]`: one a source.
+
+    Raises:
+        [`DataError`]: when no row is drawn, or the test part would leave none to train on.
     """
     taken = [np.arange(size) for size in sizes]
     if fractions:
@@ -65,6 +70,8 @@ def draw_mixture(
         taken = [rows[: round(share * total)] for rows, share in zip(taken, shares, strict=True)]
     if weights and seed is not None:
         taken = [_shuffled(rows, seed)[: int(len(rows) * weight)] for rows, weight in zip(taken, weights, strict=True)]
+    if not any(map(len, taken)):
+        raise DataError("datasets: the mixture draws none of their rows; give them larger shares")
     starts = np.cumsum([0, *(len(rows) for rows in taken)])
     order, test = np.arange(starts[-1]), np.arange(0)
     if seed is not None:
@@ -90,5 +97,10 @@ def _split(rows: NDArray[np.int64], test_size: float, seed: int) -> tuple[NDArra
     """Rows to train on and to test on, as `datasets` splits them."""
     from datasets import Dataset
 
-    parts = Dataset.from_dict({"row": rows}).train_test_split(test_size=test_size, seed=seed)
+    try:
+        parts = Dataset.from_dict({"row": rows}).train_test_split(test_size=test_size, seed=seed)
+    except ValueError as error:
+        raise DataError(
+            f"test_split_size: {test_size} of {len(rows)} rows leaves none to train on; draw more, or leave it out"
+        ) from error
     return np.asarray(parts["train"]["row"][:]), np.asarray(parts["test"]["row"][:])

@@ -13,11 +13,21 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 # Where a question may stand, best first; a chat's is what its user says.
-QUESTION_COLUMNS = ("problem", "question", "prompt", "messages", "conversations", "query", "chosen")
+QUESTION_COLUMNS = ("problem", "question", "prompt", "messages", "conversations", "query", "instruction", "chosen")
 READ_AT_ONCE = 1000  # rows
 
+# Around each question of DAPO-Math-17k; our own prompt says how to answer.
+_DAPO_BEFORE = re.compile(
+    r"^Solve the following math problem step by step\. The last line of your response .*?\n\n", re.DOTALL
+)
+_DAPO_AFTER = re.compile(r'\n\nRemember to put your answer on its own line after "Answer:"\.\s*$')
 _SPACE = re.compile(r"\s+")
 _LOOSE_SPACE = re.compile(r"(?<!\w) | (?!\w)")
+
+
+def bare_question(text: str) -> str:
+    """A question without the instruction that DAPO-Math-17k puts around each."""
+    return _DAPO_AFTER.sub("", _DAPO_BEFORE.sub("", text))
 
 
 def question_key(text: str) -> bytes:
@@ -26,7 +36,7 @@ def question_key(text: str) -> bytes:
 
     Space between two words or digits is kept as one: `1 1 + 1` is not `11 + 1`.
     """
-    plain = _SPACE.sub(" ", unicodedata.normalize("NFKC", text).casefold().strip())
+    plain = _SPACE.sub(" ", unicodedata.normalize("NFKC", bare_question(text)).casefold().strip())
     return hashlib.blake2b(_LOOSE_SPACE.sub("", plain).encode(errors="surrogatepass"), digest_size=16).digest()
 
 

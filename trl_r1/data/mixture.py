@@ -219,10 +219,21 @@ def _own_keys(source: RawSource, script_args: R1ScriptArguments) -> dict[str, se
         )
     if script_args.train_on_held_out_split:
         held_out = [name for name in held_out if name not in used and "all" not in used]
-    return {
-        f"in_{name}_split": held_out_keys(source.read_split(name), script_args.dataset_prompt_column)
-        for name in held_out
-    }
+    column, keys = script_args.dataset_prompt_column, {}
+    for name in held_out:
+        split = source.read_split(name)
+        _check_questions(split, column, f"{source.name} ({name})")
+        keys[f"in_{name}_split"] = held_out_keys(split, column)
+    return keys
+
+
+def _check_questions(dataset: Dataset, column: str, source: str) -> None:
+    """Nothing can be left out of rows whose questions nobody knows the place of."""
+    if question_column(dataset, column) is None:
+        raise DataError(
+            f"dataset_prompt_column: the column in which {source!r} asks its questions is not known, so that held-out "
+            f"ones cannot be left out; set it to one of {', '.join(dataset.column_names)}"
+        )
 
 
 def _named_keys(script_args: R1ScriptArguments) -> dict[str, set[bytes]]:
@@ -245,6 +256,8 @@ def _named_keys(script_args: R1ScriptArguments) -> dict[str, set[bytes]]:
 
 def _without_held_out(source: RawSource, keys: dict[str, set[bytes]], column: str) -> RawSource:
     """The source without the rows that ask a held-out question: some public sets hold a few of their own."""
+    if any(keys.values()):
+        _check_questions(source.dataset, column, source.name)
     reasons: list[str | None] = [None] * len(source.dataset)
     for reason, known in keys.items():
         for index, asked in enumerate(asks_held_out(source.dataset, known, column)) if known else ():

@@ -9,7 +9,10 @@ from typing import Any, Final
 
 
 _HELD_OUT: Final = frozenset(
-    ("test", "tests", "testing", "testmini", "val", "valid", "validation", "dev", "eval", "evaluation")
+    (
+        *("test", "tests", "testing", "testset", "testmini", "val", "valid", "valset", "validate", "validation"),
+        *("dev", "devset", "devtest", "eval", "evals", "evalset", "evaluation"),
+    )
 )
 _HELD_OUT_PAIR: Final = re.compile(r"held[^a-z]?out|hold[^a-z]?out")
 _FIX: Final = "train on another split, or say why in `train_on_held_out_split`"
@@ -34,7 +37,8 @@ def held_out_parts(split: str, data_files: Any = None, data_dir: str | None = No
         split (`str`):
             As `datasets` writes it, slices and sums included.
         data_files (`str`, `list` or `dict`, *optional*):
-            Files the split is made of: one named `test.jsonl` is a test split whatever the split is called.
+            Files the split is made of: one named `test.jsonl`, or in a folder `test`, is a test split whatever the
+            split is called.
         data_dir (`str`, *optional*):
             Folder the split is made of, by the same rule.
     """
@@ -44,7 +48,12 @@ def held_out_parts(split: str, data_files: Any = None, data_dir: str | None = No
         data_files = [file for files in wanted for file in (files if isinstance(files, list) else [files])]
     files = data_files if isinstance(data_files, list) else [data_files] if data_files else []
     paths = [PurePosixPath(str(path)) for path in [*files, *([data_dir] if data_dir else [])]]
-    return found + [str(path) for path in paths if is_held_out(path.name.split(".")[0])]
+    return found + [str(path) for path in paths if _is_held_out_path(path)]
+
+
+def _is_held_out_path(path: PurePosixPath) -> bool:
+    """A folder counts by its whole name alone: others hold a word of these by chance."""
+    return is_held_out(path.name.split(".")[0]) or path.parent.name.lower() in _HELD_OUT
 
 
 def split_problems(values: Mapping[str, Any]) -> Iterator[str]:

@@ -164,7 +164,9 @@ def question_text(value: Any) -> str:
     """A question as text: what it is, or what the user says in a chat."""
     if isinstance(value, list):
         return "\n".join(
-            message_text(turn) for turn in value if isinstance(turn, Mapping) and turn.get("role") == "user"
+            message_text(turn)
+            for turn in value
+            if isinstance(turn, Mapping) and (turn.get("role") or turn.get("from")) in ("user", "human")
         )
     return value if isinstance(value, str) else ""
 

@@ -2,22 +2,19 @@ r"""Schemas of questions with a gold answer: a column, the last box of a worked 
 
 from __future__ import annotations
 
+import json
 import re
 import string
 from typing import Any, Final
 
 from trl_r1.chat_template import join_response
+from trl_r1.data.held_out import bare_question
 from trl_r1.data.schemas.forms import TEXT, TEXTS, Form, Row, Rows, Schema
 from trl_r1.verifiers.answers.extraction import last_box
 
 
 GSM_MARK: Final = "####"
 NO_ANSWERS: Final = frozenset(("proof", "notfound", "not found", "nan", "none", "n/a", "null"))  # NuminaMath 1.5
-# Around each question of DAPO-Math-17k; our own prompt says how to answer.
-DAPO_BEFORE: Final = re.compile(
-    r"^Solve the following math problem step by step\. The last line of your response .*?\n\n", re.DOTALL
-)
-DAPO_AFTER: Final = re.compile(r'\n\nRemember to put your answer on its own line after "Answer:"\.\s*$')
 
 _THOUSANDS: Final = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _CALCULATOR: Final = re.compile(r"<<[^<>]*>>")  # GSM8K's calls of a calculator
@@ -25,9 +22,9 @@ _ANSWERS: Final = ("answer", "answerkey", "answer_key", "answer_index", "correct
 
 
 def gsm_answer(text: str) -> tuple[str, str] | None:
-    """Worked solution and gold answer of GSM8K; `None` where no `####` is."""
+    """Worked solution and gold answer of GSM8K; `None` where no line `#### ...` ends it: others head paragraphs so."""
     worked, mark, gold = text.rpartition(GSM_MARK)
-    if not mark or not gold.strip():
+    if not mark or not gold.strip() or "\n" in gold.strip():
         return None
     return _CALCULATOR.sub("", worked).strip(), _THOUSANDS.sub("", gold.strip().removeprefix("$"))
 
@@ -65,7 +62,7 @@ def _looks_worked(rows: Rows) -> bool:
 
 def _question_answer(row: Row) -> list[dict[str, Any] | str]:
     answer = row["answer"]
-    if not isinstance(answer, str) or GSM_MARK not in answer:
+    if not isinstance(answer, str) or gsm_answer(answer) is None:
         gold = plain_gold(answer)
         return [{"problem": row["question"], "solution": gold, "worked_solution": None} if gold else "gold_missing"]
     return _after_mark(row)
@@ -79,7 +76,9 @@ def _after_mark(row: Row) -> list[dict[str, Any] | str]:
 
 
 def _marked(rows: Rows) -> bool:
-    return any(isinstance(row["answer"], str) and GSM_MARK in row["answer"] for row in rows)
+    """Whether most answers end in `#### ...`; a heading of Markdown in one is none."""
+    answers = [row["answer"] for row in rows if isinstance(row["answer"], str) and row["answer"].strip()]
+    return 2 * sum(gsm_answer(answer) is not None for answer in answers) > len(answers)
 
 
 def _marked_completion(row: Row) -> list[dict[str, Any] | str]:
@@ -103,11 +102,22 @@ def _nested_gold(row: Row) -> list[dict[str, Any] | str]:
     if isinstance(asked, list):
         users = [turn.get("content") for turn in asked if isinstance(turn, dict) and turn.get("role") == "user"]
         asked = users[-1] if users else None
-    gold = plain_gold((row["reward_model"] or {}).get("ground_truth"))
+    gold = plain_gold(_only_item((row["reward_model"] or {}).get("ground_truth")))
     if not isinstance(asked, str) or not asked.strip():
         return ["prompt_missing"]
-    problem = DAPO_AFTER.sub("", DAPO_BEFORE.sub("", asked))
-    return [{"problem": problem, "solution": gold} if gold is not None else "gold_missing"]
+    return [{"problem": bare_question(asked), "solution": gold} if gold is not None else "gold_missing"]
+
+
+def _only_item(gold: Any) -> Any:
+    """The gold answer of a list of one, which Skywork-OR1 writes as JSON; `None` of a list of several or none."""
+    if isinstance(gold, str) and gold.strip().startswith('["'):
+        try:
+            gold = json.loads(gold)
+        except json.JSONDecodeError:
+            return gold
+    if isinstance(gold, list):
+        return gold[0] if len(gold) == 1 else None
+    return gold
 
 
 def _has_nested_gold(rows: Rows) -> bool:
@@ -125,7 +135,8 @@ def _multiple_choice(row: Row) -> list[dict[str, Any] | str]:
         return ["options_missing"]
     options = [str(option).strip() for option in given]
     gold = next((row[name] for name in _ANSWERS if row.get(name) is not None), None)
-    index = _option_index(gold, options, labels)
+    number = row.get("answer_index")  # MMLU-Pro's, which no text can be taken for
+    index = _option_index(gold if number is None else number, options, labels)
     question = row.get("question") if row.get("question") is not None else row.get("problem")
     if index is None or not isinstance(question, str):
         return ["answer_is_no_option" if isinstance(question, str) else "prompt_missing"]
@@ -144,11 +155,13 @@ def _option_index(gold: Any, options: list[str], labels: list[str]) -> int | Non
         return labels.index(text)
     if isinstance(gold, int):
         return gold if 0 <= gold < len(options) else None
-    if options.count(text) == 1:
-        return options.index(text)
     letter = text.strip("().").upper()
     known = string.ascii_uppercase[: len(options)]
-    return known.index(letter) if len(letter) == 1 and letter in known else None
+    by_letter = known.index(letter) if len(letter) == 1 and letter in known else None
+    by_text = options.index(text) if options.count(text) == 1 else None
+    if by_letter is None or by_text is None:
+        return by_text if by_letter is None else by_letter
+    return by_text if by_text == by_letter else None  # "A" of the options O, A, B, AB may be either
 
 
 _GOLD_COLUMNS: Final = {"problem": TEXT, "solution": TEXT, "worked_solution": TEXT}
