@@ -1,5 +1,6 @@
 """Servers: found or refused, shared by threads, replaced when killed, gone with their owner."""
 
+import contextlib
 import gc
 import multiprocessing
 import os
@@ -259,6 +260,15 @@ def resident(pid):
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
 
 
+def open_files():
+    """Open files of this process, each with what it leads to."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the listing's own is closed by now
+            found.add((int(name), os.readlink(f"/proc/self/fd/{name}")))
+    return found
+
+
 @pytest.mark.parametrize("count", [300, pytest.param(2000, marks=pytest.mark.slow)])
 def test_many_sessions_leak_nothing(box, count):
     def some(count):
@@ -274,11 +284,13 @@ def test_many_sessions_leak_nothing(box, count):
     some(50)
     gc.collect()
     server = family(box)[-1]
-    before = len(os.listdir("/proc/self/fd")), len(family(box)), threading.active_count()
+    before = open_files(), len(family(box)), threading.active_count()
     memory = resident(os.getpid()), resident(server)
     some(count)
     gc.collect()
-    assert (len(os.listdir("/proc/self/fd")), len(family(box)), threading.active_count()) == before
+    # a leak is one a session; a file or two may be of something else that lives in this process, such as a log
+    assert len(open_files() - before[0]) <= count // 100, sorted(open_files() - before[0])
+    assert (len(family(box)), threading.active_count()) == before[1:]
     assert resident(os.getpid()) - memory[0] < 10_000_000
     assert resident(server) - memory[1] < 3_000_000
     assert len(os.listdir(f"/proc/{server}/fd")) < 10

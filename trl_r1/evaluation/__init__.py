@@ -1,6 +1,5 @@
 """Measuring checkpoints: suites of questions, metrics of answers, intervals, and the comparison of two."""
 
-from trl_r1.evaluation.benchmarks import Checkpoint, EvaluationSuite, Mode
 from trl_r1.evaluation.compare import compare
 from trl_r1.evaluation.harness import evaluate_policy
 from trl_r1.evaluation.intervals import (
@@ -11,6 +10,7 @@ from trl_r1.evaluation.intervals import (
     wilson_interval,
 )
 from trl_r1.evaluation.metrics import SampleMetric, resolve_metrics
+from trl_r1.evaluation.suites import Checkpoint, EvaluationSuite, Mode
 
 
 __all__ = [

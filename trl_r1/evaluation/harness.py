@@ -20,9 +20,9 @@ from trl_r1.data.mixture import load_source
 from trl_r1.data.prompts import prepare_prompts
 from trl_r1.data.rendering import PromptRenderer
 from trl_r1.data.rows import check_column, write_jsonl
-from trl_r1.evaluation.benchmarks import Checkpoint, EvaluationSuite, Mode
 from trl_r1.evaluation.metrics import MetricContext, SampleMetric, resolve_metrics
 from trl_r1.evaluation.scoring import ScoredSample, sample_row, summarise
+from trl_r1.evaluation.suites import Checkpoint, EvaluationSuite, Mode
 from trl_r1.generation import GenerationEngine, SamplingParameters, generate
 from trl_r1.stage_record import DataSource, collect_versions, hash_model
 from trl_r1.verifiers.verdict import VerifierName
