@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from trl_r1.data.rows import read_jsonl
 from trl_r1.errors import DataError
 
 
@@ -80,3 +81,24 @@ def _write_file(path: Path, rows: Iterable[Mapping[str, Any]], features: Feature
         file.flush()
         os.fsync(file.fileno())
     return written
+
+
+def read_rows(path: str | Path) -> Iterator[dict[str, Any]]:
+    """
+    Rows of one file in order: Parquet, or JSON lines where its name ends in `.jsonl`.
+
+    Raises:
+        [`DataError`]: when it cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if Path(path).suffix == ".jsonl":
+        yield from read_jsonl(path)
+        return
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches():
+                yield from batch.to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: cannot be read ({error}); make it again") from error

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trl_r1.data.rows import read_jsonl
 from trl_r1.errors import DataError
 from trl_r1.evaluation.intervals import paired_difference
+from trl_r1.evaluation.sample_files import read_samples
 
 
 def compare(first: str | Path, second: str | Path, metrics: Sequence[str] | None = None) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def compare(first: str | Path, second: str | Path, metrics: Sequence[str] | None
 
     Args:
         first, second (`str` or `Path`):
-            `samples-*.jsonl` of two evaluations of the same questions.
+            `samples-*.parquet` of two evaluations of the same questions.
         metrics (`Sequence[str]`, *optional*):
             What to compare; by default every metric both have.
 
@@ -48,7 +48,7 @@ Questions = dict[str, list[Mapping[str, Any]]]
 def _by_question(path: str | Path) -> Questions:
     """Metric values of each question's answers; a problem asked twice is two questions."""
     questions: Questions = {}
-    for row in read_jsonl(path):
+    for row in read_samples(path):
         try:
             key = f"{row['question']}: {row['problem']}"
             questions.setdefault(key, []).append(row["metrics"])

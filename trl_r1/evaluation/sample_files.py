@@ -9,7 +9,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trl_r1.data.rows import read_jsonl
+from trl_r1.data.parquet_files import read_rows
 from trl_r1.errors import DataError
 from trl_r1.generation.jobs.files import whole_file
 
@@ -53,7 +53,7 @@ def write_samples(path: str | Path, rows: Sequence[dict[str, Any]]) -> None:
     metrics = [("metrics", pa.struct(list(kinds.items())))] if kinds else []
     schema = pa.schema([*COLUMNS, *metrics])
     path.parent.mkdir(parents=True, exist_ok=True)
-    plain = [{name: row.get(name) for name in schema.names} for row in rows]
+    plain = [{name: row.get(name) for name in schema.names} | _metrics_of(row, kinds) for row in rows]
     with whole_file(path) as partial:
         pq.write_table(pa.Table.from_pylist(plain, schema=schema), partial, compression="zstd")
 
@@ -65,16 +65,21 @@ def read_samples(path: str | Path) -> Iterator[dict[str, Any]]:
     Raises:
         [`DataError`]: when the file cannot be read.
     """
-    path = Path(path)
-    if path.suffix == ".jsonl":
-        yield from read_jsonl(path)
-        return
     try:
-        for batch in pq.ParquetFile(path).iter_batches():
-            for row in batch.to_pylist():
-                yield {"metrics": {}, **row}
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: cannot be read as an evaluation's answers ({error}); evaluate again") from error
+        for row in read_rows(path):
+            yield {"metrics": {}, **row}
+    except DataError as error:
+        raise DataError(f"{error}: these should be an evaluation's answers; evaluate again") from error
+
+
+def _metrics_of(row: dict[str, Any], kinds: dict[str, pa.DataType]) -> dict[str, Any]:
+    """The column of values, each of its metric's kind: yes and no are numbers where others are."""
+    values = {name: row["metrics"].get(name) for name in kinds}
+    plain = {
+        name: float(value) if value is not None and kinds[name] == pa.float64() else value
+        for name, value in values.items()
+    }
+    return {"metrics": plain} if kinds else {}
 
 
 def _metric_names(rows: Sequence[dict[str, Any]]) -> list[str]:

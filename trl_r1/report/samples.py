@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from trl_r1.errors import RecordError
+from trl_r1.errors import DataError, RecordError
+from trl_r1.evaluation.sample_files import read_samples
 from trl_r1.run_records import Evaluation, FinishedStage, RunRecords
 
 
@@ -92,9 +91,8 @@ def _read_samples(evaluation: Evaluation) -> list[dict[str, Any]]:
     if path is None:
         return []
     try:
-        with Path(path).open(encoding="utf-8") as stream:
-            return [json.loads(line) for line in stream]
-    except (OSError, ValueError) as error:
+        return list(read_samples(path))
+    except DataError as error:
         raise RecordError(f"{path}: the answers cannot be read ({error}); evaluate again") from error
 
 

@@ -10,12 +10,12 @@ from statistics import fmean, variance
 from typing import Any, Final
 
 from trl_r1.data.normalised_text import normalise
-from trl_r1.data.rows import read_jsonl
+from trl_r1.data.parquet_files import read_rows
 from trl_r1.errors import DataError
 
 
 CONFIDENCE: Final = 0.95
-_SAMPLES: Final = "samples-*.jsonl"
+_SAMPLES: Final = ("samples-*.parquet", "samples-*.jsonl")  # the latter of older evaluations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +58,15 @@ def find_sample_files(paths: Sequence[str | Path]) -> list[Path]:
     """
     files: list[Path] = []
     for path in map(Path, paths):
-        found = sorted(path.glob(_SAMPLES)) if path.is_dir() else [path] if path.is_file() else []
+        found = _samples_of(path) if path.is_dir() else [path] if path.is_file() else []
         if not found:
-            raise DataError(f"samples: {str(path)!r} holds no {_SAMPLES}; name an evaluation's folder or a file of it")
+            raise DataError(f"samples: {str(path)!r} holds no {_SAMPLES[0]}; name an evaluation's folder or a file of it")
         files += found
     return files
+
+
+def _samples_of(folder: Path) -> list[Path]:
+    return sorted(path for pattern in _SAMPLES for path in folder.glob(pattern))
 
 
 def score_change(path: str | Path, asked: set[str], found: set[str]) -> ScoreChange | None:
@@ -86,7 +90,7 @@ def score_change(path: str | Path, asked: set[str], found: set[str]) -> ScoreCha
         [`DataError`]: when a row lacks what a sample has.
     """
     values: dict[str, list[float]] = {}
-    for row in read_jsonl(path):
+    for row in read_rows(path):
         try:
             key = normalise(row["problem"])
             right = _is_right(row)
