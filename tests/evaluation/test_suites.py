@@ -30,7 +30,7 @@ def test_all_problems_of_a_suite_are_named_at_once():
     assert caught.value.problems == [
         "suites.short.modes.greedy.temprature: no such field; did you mean 'temperature'?",
         "suites.short.group: no such field; did you mean 'group_by'?",
-        "suites.short.dataset_name: it is missing; every entry needs one",
+        "suites.short.dataset_name: it is missing; every entry needs one, or a benchmark",
     ]
     with pytest.raises(RecipeError, match=r"suites\.x\.modes: \['greedy'\] is no mapping"):
         EvaluationSuite.from_mapping({"name": "x", "dataset_name": "y", "modes": ["greedy"]})

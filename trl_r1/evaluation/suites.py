@@ -6,15 +6,23 @@ import dataclasses
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_args
+from typing import Any, Final, Literal, TypeVar, get_args
 
 from trl_r1.chat_template import load_template
+from trl_r1.data.prompt_variants import PROBLEM_FIELD, PromptVariant
 from trl_r1.errors import RecipeError
 from trl_r1.generation import SamplingParameters, TransformersEngine
 from trl_r1.verifiers.verdict import VerifierName
 
 
 Entry = TypeVar("Entry")
+SuiteVerifier = Literal["auto"] | VerifierName
+SUITE_VERIFIERS: Final = ("auto", *get_args(VerifierName))
+MODE_SHORTCUTS: Final = ("num_samples", "temperature", "top_p")  # of a benchmark's one mode
+BENCHMARK_GIVES: Final = ("instruction", "max_completion_length", "pass_at", "cons_at", "verifier")
+BENCHMARK_FIXES: Final = (
+    *("dataset_name", "dataset_config", "split", "dataset_prompt_column", "dataset_solution_column"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,16 +80,33 @@ class EvaluationSuite:
             Tokens that are no words, such as labels of operands.
         max_completion_length (`int`, *optional*):
             Longest answer in tokens, instead of the evaluation's.
-        verifier (`str`, *optional*, defaults to `"math"`):
+        verifier (`str`, *optional*, defaults to `"math"`, of a benchmark to its own):
             What `accuracy` means: `"math"` compares the answer with the solution, `"repair"` applies the patch to the
-            row's `repair_task` and runs its hidden tests in the sandbox.
+            row's `repair_task` and runs its hidden tests in the sandbox, `"auto"` does what each row's columns ask for
+            (see [`~trl_r1.data.judging.route_of`]).
+        benchmark (`str`, *optional*):
+            Name or file of a [`Benchmark`] instead of `dataset_name`: what is not given here is the benchmark's.
+        data_files (`str`, *optional*):
+            Local rows of the benchmark, instead of those on the Hub.
+        instruction (`str`, *optional*, defaults to `"{problem}"`, of a benchmark to its own):
+            What is said around the question, which stands in the place of `{problem}`.
+        system_prompt (`str`, *optional*):
+            First message of the chat. The paper uses none.
+        cluster_by (`str`, *optional*):
+            Column whose values name questions that are not independent of one another: intervals allow for it.
+        pass_at (`tuple[int, ...]`, *optional*):
+            The k of every `pass@k`; at most the number of samples.
+        cons_at (`tuple[int, ...]`, *optional*):
+            The k of every `cons@k`, the majority's answer.
+        prompt_variants (`tuple[PromptVariant, ...]`, *optional*):
+            Ways to ask, each measured by itself. A variant stands in the place of `instruction` and `system_prompt`.
         task_id (`str`, *optional*):
             What the benchmark of a Hub dataset calls this task, for the results on the Hub; by default
             `dataset_config`, or `"default"` without one.
     """
 
     name: str
-    dataset_name: str
+    dataset_name: str | None = None
     dataset_config: str | None = None
     split: str = "test"
     modes: dict[str, Mode] = field(default_factory=lambda: {"sampled": Mode(), "greedy": Mode(temperature=0)})
@@ -92,8 +117,16 @@ class EvaluationSuite:
     dataset_solution_column: str = "solution"
     language_ignored_tokens: tuple[str, ...] = ()
     max_completion_length: int | None = None
-    verifier: VerifierName = "math"
+    verifier: SuiteVerifier = "math"
     task_id: str | None = None
+    benchmark: str | None = None
+    data_files: str | None = None
+    instruction: str = PROBLEM_FIELD
+    system_prompt: str | None = None
+    cluster_by: str | None = None
+    pass_at: tuple[int, ...] = ()
+    cons_at: tuple[int, ...] = ()
+    prompt_variants: tuple[PromptVariant, ...] = ()
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> EvaluationSuite:
@@ -103,10 +136,12 @@ class EvaluationSuite:
         Raises:
             [`RecipeError`]: with every field that is unknown or missing.
         """
-        values = dict(values)
+        values = {name: value for name, value in values.items() if value is not None}
+        problems: list[str] = []
+        if "benchmark" in values:
+            values = with_benchmark(values)
         where = f"suites.{values.get('name', '?')}"
         modes = values.pop("modes", None)
-        problems: list[str] = []
         if modes is not None:
             if not isinstance(modes, Mapping) or not modes:
                 raise RecipeError([f"{where}.modes: {modes!r} is no mapping; write {{greedy: {{temperature: 0}}}}"])
@@ -114,20 +149,27 @@ class EvaluationSuite:
                 name: _build(Mode, settings or {}, f"{where}.modes.{name}", problems)
                 for name, settings in modes.items()
             }
-        for name in ("metrics", "language_ignored_tokens"):
-            if values.get(name) is not None:
+        for name in ("metrics", "language_ignored_tokens", "pass_at", "cons_at"):
+            if name in values:
                 values[name] = tuple(values[name])
-            else:
-                values.pop(name, None)
+        if "prompt_variants" in values:
+            values["prompt_variants"] = tuple(_variants(values["prompt_variants"], f"{where}.prompt_variants"))
         verifier = values.get("verifier", "math")
-        if verifier not in get_args(VerifierName):
-            problems.append(
-                f"{where}.verifier: {verifier!r} is unknown; use one of {', '.join(get_args(VerifierName))}"
-            )
+        if verifier not in SUITE_VERIFIERS:
+            problems.append(f"{where}.verifier: {verifier!r} is unknown; use one of {', '.join(SUITE_VERIFIERS)}")
         suite = _build(cls, values, where, problems)
+        if "benchmark" not in values and not values.get("dataset_name"):
+            problems.append(f"{where}.dataset_name: it is missing; every entry needs one, or a benchmark")
         if problems or suite is None:
             raise RecipeError(problems)
         return suite
+
+    @property
+    def ways_to_ask(self) -> tuple[PromptVariant, ...]:
+        """The prompt variants; without any, the one the suite asks by, whose name is empty."""
+        if self.prompt_variants:
+            return self.prompt_variants
+        return (PromptVariant(name="", instruction=self.instruction, system_prompt=self.system_prompt),)
 
     def parameters(self, mode: Mode, *, max_completion_length: int, seed: int, batch_size: int) -> SamplingParameters:
         """How to sample in a mode; the mode's limit wins over the suite's, and that over the evaluation's."""
@@ -197,6 +239,60 @@ class Checkpoint:
         if self.chat_template:
             engine.tokenizer.chat_template = load_template(self.chat_template)
         return engine
+
+
+def with_benchmark(values: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    A suite's entry with what its benchmark says of all it leaves open. `num_samples`, `temperature` and `top_p` are
+    those of its one mode, `sampled`, where it names no modes.
+
+    Raises:
+        [`RecipeError`]: when the benchmark is unknown, or says what the entry says too.
+    """
+    from trl_r1.evaluation.benchmarks import get_benchmark
+
+    benchmark = get_benchmark(values["benchmark"])
+    where = f"suites.{values.get('name', benchmark.name)}"
+    fixed = [name for name in BENCHMARK_FIXES if name in values]
+    sampling = {name: values[name] for name in MODE_SHORTCUTS if name in values}
+    problems = [f"{where}.{name}: it is the benchmark's to say; leave it out" for name in fixed]
+    if sampling and "modes" in values:
+        problems += [f"{where}.{name}: it has no effect beside modes; set it in a mode" for name in sampling]
+    if problems:
+        raise RecipeError(problems)
+    paper = {name: getattr(benchmark, name) for name in MODE_SHORTCUTS}
+    defaults = {
+        "name": benchmark.name,
+        "modes": {"sampled": {**paper, **sampling}},
+        **{name: getattr(benchmark, name) for name in BENCHMARK_GIVES},
+        "group_by": "group" if benchmark.group_by else None,
+        "cluster_by": "cluster" if benchmark.cluster_by else None,
+    }
+    given = {name: value for name, value in values.items() if name not in MODE_SHORTCUTS}
+    filled = {**{name: value for name, value in defaults.items() if value is not None}, **given}
+    if "modes" in values or "num_samples" in sampling:
+        drawn = [mode.get("num_samples", 1) for mode in filled["modes"].values() if isinstance(mode, Mapping)]
+        for name in {"pass_at", "cons_at"} - values.keys():  # as far as these samples go
+            filled[name] = tuple(k for k in filled[name] if k <= min(drawn, default=1))
+    return filled
+
+
+def _variants(given: Any, where: str) -> Iterator[PromptVariant]:
+    """Prompt variants: the name or file of a bank, or a list of such and of mappings."""
+    for entry in given if isinstance(given, (list, tuple)) else [given]:
+        if isinstance(entry, PromptVariant):
+            yield entry
+        elif isinstance(entry, Mapping):
+            problems: list[str] = []
+            examples = tuple(tuple(pair) for pair in entry.get("examples") or ())
+            variant = _build(PromptVariant, {**entry, "examples": examples}, f"{where}.{entry.get('name')}", problems)
+            if variant is None:
+                raise RecipeError(problems)
+            yield variant
+        else:
+            from trl_r1.data.phrasings import load_variants
+
+            yield from load_variants(entry)
 
 
 def _build(kind: type[Entry], values: Mapping[str, Any], where: str, problems: list[str]) -> Entry | None:
