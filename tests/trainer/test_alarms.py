@@ -26,6 +26,7 @@ from trl_r1.trainer.callbacks.judged_row import JudgedRow
 
 
 STEPS = 60
+HELD_OUT = "eval_held_out/greedy/accuracy"
 
 
 def healthy(step, noise):
@@ -52,6 +53,7 @@ def healthy(step, noise):
         "signals/tied_otherwise": 0.0,
         "signals/judge_lowest": 0.0,
         "signals/judge_highest": 1.0,
+        "signals/correct": 0.1 + 0.8 * progress,
         "signals/think_closed": 0.9,
         "signals/same_text": noise.uniform(0.01, 0.1),
         "signals/reflective_per_100_words": 1 + 4 * progress,
@@ -59,6 +61,13 @@ def healthy(step, noise):
         "signals/canary_reward_right": 0.1 + 0.8 * progress,
         "signals/canary_agreement": noise.uniform(0.9, 1.0),
     }
+
+
+def evaluated(step):
+    """A row of an evaluation during training, which has no loss."""
+    score = 0.1 + 0.6 * min(1.0, step / STEPS)
+    ends = {f"{HELD_OUT}_low": score - 0.08, f"{HELD_OUT}_high": score + 0.08}
+    return {HELD_OUT: score, **ends, "eval_seconds": 0.5}
 
 
 def constant(value, start=30):
@@ -79,6 +88,7 @@ BROKEN = {
         "signals/canary_right": constant(0.1, 1),
         "signals/canary_agreement": lambda step, old: 0.75,  # above what is alarming by itself
     },
+    "held_out_gap": {HELD_OUT: constant(0.1, 1), f"{HELD_OUT}_high": constant(0.18, 1)},
     "reward_constant": {"rewards/format_reward/mean": constant(0.25, 1)},
     "think_lost": {"signals/think_closed": constant(0.02)},
     "same_text": {"signals/same_text": constant(0.9)},
@@ -96,13 +106,17 @@ def run_curves(tmp_path, changes=(), rows=STEPS, stop=False, rollout=(), fp16=Fa
     state, control, noise = TrainerState(is_world_process_zero=True), TrainerControl(), random.Random(3)
     state.max_steps = rows
     callback.on_train_begin(args, state, control)
+    held_out = {name: change for name, change in dict(changes).items() if name.startswith("eval_")}
+    changes = {name: change for name, change in dict(changes).items() if name not in held_out}
     for step in range(1, rows + 1):
-        row = healthy(step, noise)
-        row.update({name: change(step, row.get(name)) for name, change in dict(changes).items()})
+        row, found = healthy(step, noise), evaluated(step)
+        row.update({name: change(step, row.get(name)) for name, change in changes.items()})
+        found.update({name: change(step, found[name]) for name, change in held_out.items()})
         row = {name: value for name, value in row.items() if value is not ...}
         state.global_step = step
-        state.log_history.append({**row, "step": step})
-        callback.on_log(args, state, control, logs=row)
+        for own in [found, row] if step % 10 == 0 else [row]:
+            state.log_history.append({**own, "step": step})
+            callback.on_log(args, state, control, logs=own)
         if control.should_training_stop:
             break
     path = tmp_path / "out" / ALARMS_NAME
@@ -203,6 +217,26 @@ def test_low_agreement_alone_is_hacking_only_if_the_canary_finds_fewer_right(tmp
     kind = {**low, "signals/canary_right": lambda step, old: 0.99}
     assert [line["alarm"] for line in run_curves(tmp_path / "a", strict)[3]] == ["reward_hacking"]
     assert run_curves(tmp_path / "b", kind)[3] == []
+
+
+def test_one_of_several_held_out_sets_that_rises_is_enough(tmp_path):
+    stuck = {HELD_OUT: constant(0.1, 1), f"{HELD_OUT}_high": constant(0.18, 1)}
+    _, _, _, lines = run_curves(tmp_path, stuck)
+    assert [line["alarm"] for line in lines] == ["held_out_gap"]
+    assert "held-out accuracy of held_out/greedy from 10% to 10% while" in lines[0]["message"]
+    risen = {HELD_OUT: constant(0.1, 1), f"{HELD_OUT}_high": constant(0.6, 1)}  # so few questions that it may have
+    assert not run_curves(tmp_path / "wide", risen)[3]
+    assert not run_curves(tmp_path / "lax", stuck, held_out_share=0.01)[3]
+
+
+def test_evaluations_are_remembered_when_a_run_goes_on(tmp_path):
+    stuck = {HELD_OUT: constant(0.1, 1), f"{HELD_OUT}_high": constant(0.18, 1)}
+    first, state, control, _ = run_curves(tmp_path, stuck)
+    again = AlarmCallback(RolloutSignals())
+    args = R1GRPOConfig(output_dir=str(tmp_path / "out"), use_cpu=True, bf16=False)
+    again.on_train_begin(args, state, control)
+    assert first.raised == again.raised
+    assert len(first.raised) == 1
 
 
 def test_metrics_that_are_not_logged_raise_nothing(tmp_path):

@@ -16,6 +16,8 @@ from trl_r1.trainer.callbacks.judged_row import JudgedRow
 from trl_r1.trainer.callbacks.log_history import LogHistory
 
 
+TOLD_AT_EVALUATION: Final = "signals/correct at evaluations"  # of the last rows before each
+
 Check = Callable[[LogHistory, AlarmThresholds], str | None]
 # How well a completion shows what the alarm is about, the highest first; `None` for not at all.
 Shows = Callable[[JudgedRow], float | None]
@@ -149,6 +151,27 @@ def _reward_hacking(history: LogHistory, limits: AlarmThresholds) -> str | None:
     )
 
 
+def _held_out_gap(history: LogHistory, limits: AlarmThresholds) -> str | None:
+    """Of several sets one that rises is enough: another may be about something else."""
+    told = history.column(TOLD_AT_EVALUATION).numbers
+    found = []
+    for name in history.names():
+        scores, highs = history.column(name).numbers, history.column(f"{name}_high").numbers
+        if not (name.startswith("eval_") and name.endswith("/accuracy")) or len(scores) < 2 or not highs:
+            continue
+        # an evaluation before the first step has no rollouts beside it: then those of the first steps
+        start = told[0] if len(told) >= len(scores) else history.at_start("signals/correct", limits.window)
+        if not told or start is None or told[-1] - start < limits.hacked_gain:
+            return None
+        if highs[-1] - scores[0] >= limits.held_out_share * (told[-1] - start):
+            return None
+        found.append(
+            f"{name.removesuffix('/accuracy').removeprefix('eval_')} from {scores[0]:.0%} to {scores[-1]:.0%} while "
+            f"the reward called {start:.0%}, then {told[-1]:.0%} of the rollouts right"
+        )
+    return f"held-out accuracy of {'; of '.join(found)}" if found else None
+
+
 def _reward_constant(history: LogHistory, limits: AlarmThresholds) -> str | None:
     """Never once in the run did it vary. 0 or 1 throughout may be right, but not for what says which answer is."""
     found = []
@@ -248,6 +271,13 @@ RULES: Final = (
         check=_reward_hacking,
         advice="read the completions: the reward calls right what the canary does not; mend the reward first",
         shows=lambda row: 0.0 if row.correct and row.canary is False else None,
+    ),
+    AlarmRule(
+        name="held_out_gap",
+        check=_held_out_gap,
+        advice="read the completions: the reward is pleased by something that is no better answer, or the training "
+        "questions are learnt by heart; mend the reward, or use more and more varied questions",
+        shows=lambda row: 1.0 if row.correct and row.canary is False else 0.0 if row.correct else None,
     ),
     AlarmRule(
         name="reward_constant",

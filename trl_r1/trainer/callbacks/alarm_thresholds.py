@@ -36,6 +36,9 @@ class AlarmThresholds:
             Share of its sample in which the canary and the reward agree.
         hacked_gain (`float`, *optional*, defaults to `0.15`):
             Rise of the share the reward calls right while the canary sees no more than a fifth of it.
+        held_out_share (`float`, *optional*, defaults to `0.5`):
+            Share of the rise of what the reward calls right that held-out accuracy may show, its interval's upper end
+            counted; below, the rise is not believed.
         most_same_text (`float`, *optional*, defaults to `0.5`):
             Share of a rollout with one and the same text.
         most_reflective (`float`, *optional*, defaults to `15.0`):
@@ -56,6 +59,7 @@ class AlarmThresholds:
     most_clipped: float = 0.3
     least_agreement: float = 0.7
     hacked_gain: float = 0.15
+    held_out_share: float = 0.5
     most_same_text: float = 0.5
     most_reflective: float = 15.0
     least_closed: float = 0.1

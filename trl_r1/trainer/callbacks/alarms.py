@@ -13,7 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from trl_r1.chat_template import completion_text
 from trl_r1.errors import R1Error
-from trl_r1.trainer.callbacks.alarm_rules import RULES, AlarmRule
+from trl_r1.trainer.callbacks.alarm_rules import RULES, TOLD_AT_EVALUATION, AlarmRule
 from trl_r1.trainer.callbacks.alarm_thresholds import AlarmThresholds
 from trl_r1.trainer.callbacks.judged_row import JudgedRow
 from trl_r1.trainer.callbacks.log_history import LogHistory
@@ -68,6 +68,8 @@ class AlarmCallback(TrainerCallback):
         for row in state.log_history:
             if "loss" in row:
                 self._judge(row, int(row["step"]))
+            else:
+                self._take_in(row)
         if state.is_world_process_zero:
             _forget_after(_alarms_path(args), state.global_step)
 
@@ -81,6 +83,7 @@ class AlarmCallback(TrainerCallback):
     ) -> None:
         """Raise what the new row gives a reason for."""
         if not logs or "loss" not in logs:
+            self._take_in(logs or {})
             return  # of an evaluation, or the summary of the run
         raised = self._judge(logs, state.global_step)
         if state.is_world_process_zero:
@@ -92,6 +95,12 @@ class AlarmCallback(TrainerCallback):
             control.should_save = all(rule.worth_saving for rule, _ in raised)
             if state.is_world_process_zero:
                 logger.warning("stop_on_alarm: training stops at step %d of %d", state.global_step, state.max_steps)
+
+    def _take_in(self, row: dict[str, Any]) -> None:
+        """Keep what an evaluation found beside what the rollouts said then; the next training row judges it."""
+        if any(name.startswith("eval_") for name in row):
+            told = self._history.recent("signals/correct", self.thresholds.window)
+            self._history.add({**row, **({} if told is None else {TOLD_AT_EVALUATION: told})})
 
     def _judge(self, row: dict[str, Any], step: int) -> list[tuple[AlarmRule, str]]:
         """Take in a row; the alarms that were down before it."""
