@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from trl_r1.chat_template import ParsedCompletion, prefill_of
 from trl_r1.generation import Completion
@@ -69,7 +69,7 @@ def judge_samples(
     rows: Sequence[Mapping[str, Any]],
     groups: Sequence[Sequence[Completion]],
     prefills: Sequence[str] = (),
-    verifier: VerifierName = "math",
+    verifier: VerifierName | Literal["auto"] = "math",
 ) -> list[JudgedSample]:
     """
     Parse and verify completions as the rewards do: the same parser, the same verifier.
@@ -82,7 +82,7 @@ def judge_samples(
         prefills (`Sequence[str]`, *optional*):
             Text put in the policy's mouth after each prompt; part of the response.
         verifier (`str`, *optional*, defaults to `"math"`):
-            `"math"` compares answers with `solution`; `"repair"` applies patches to `repair_task` and runs its tests.
+            As of [`judge_parsed`].
 
     Returns:
         `list[JudgedSample]`: by question, then by sample.
@@ -94,10 +94,7 @@ def judge_samples(
     ]
     texts = [response_text(row, prefill, completion.text) for row, prefill, _, completion in flat]
     parsed = parse_completions(texts, None, [row.get("response_format") for row, *_ in flat])
-    if verifier == "repair":
-        judgements = judge_repairs(parsed, [row.get("repair_task") for row, *_ in flat])
-    else:
-        judgements = judge_answers(parsed, [row.get("solution") for row, *_ in flat])
+    judgements = judge_parsed([row for row, *_ in flat], parsed, verifier)
     return [
         JudgedSample(
             row=row,
@@ -112,6 +109,33 @@ def judge_samples(
             flat, texts, parsed, judgements, strict=True
         )
     ]
+
+
+def judge_parsed(
+    rows: Sequence[Mapping[str, Any]],
+    parsed: Sequence[ParsedCompletion],
+    verifier: VerifierName | Literal["auto"] = "math",
+) -> list[Judgement | None]:
+    """
+    Verdict on each response; `None` where there is nothing to judge it by.
+
+    Args:
+        rows (`Sequence[Mapping[str, Any]]`):
+            The questions, one a response.
+        parsed (`Sequence[ParsedCompletion]`):
+            The responses.
+        verifier (`str`, *optional*, defaults to `"math"`):
+            `"math"` compares answers with `solution`; `"repair"` applies patches to `repair_task` and runs its tests;
+            `"auto"` does what each row's columns ask for, as [`judge_by_row`].
+
+    Raises:
+        [`DataError`] or [`R1Error`]: as [`judge_by_row`].
+    """
+    if verifier == "auto":
+        return judge_by_row(rows, parsed)
+    if verifier == "repair":
+        return judge_repairs(parsed, [row.get("repair_task") for row in rows])
+    return judge_answers(parsed, [row.get("solution") for row in rows])
 
 
 def response_text(row: Mapping[str, Any], prefill: str, completion: str) -> str:
