@@ -56,14 +56,16 @@ def well_formed(sample: JudgedSample) -> bool:
     return sample.parsed.well_formed
 
 
-def chain_tokens(sample: JudgedSample, context: MetricContext) -> float:
-    """Tokens of the chain of thought; 0 without one."""
+def chain_tokens(sample: JudgedSample, context: MetricContext) -> float | None:
+    """Tokens of the chain of thought; 0 without one, `None` where a server keeps its tokenizer to itself."""
+    if context.tokenizer is None:
+        return None
     return float(count_tokens(sample.parsed.reasoning or "", context.tokenizer))
 
 
 def completion_tokens(sample: JudgedSample) -> float:
     """Tokens the policy wrote, the end token included, as TRL logs them."""
-    return float(len(sample.completion.token_ids))
+    return float(sample.completion.num_tokens)
 
 
 def language_consistency(sample: JudgedSample, context: MetricContext) -> float | None:

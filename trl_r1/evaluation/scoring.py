@@ -73,13 +73,18 @@ def _measure_one(values: Sequence[bool | float], questions: Sequence[int], share
     return measure_mean([float(value) for value in values], questions, share)
 
 
-def sample_row(item: ScoredSample, group_by: str | None) -> dict[str, Any]:
-    """One line of the file of answers."""
+def sample_row(
+    item: ScoredSample, group_by: str | None, cluster_by: str | None = None, variant: str | None = None
+) -> dict[str, Any]:
+    """One row of the file of answers; see [`~trl_r1.evaluation.sample_files.COLUMNS`]."""
     sample = item.sample
     judgement = sample.judgement
     return {
         "question": item.question,
         "sample": sample.sample_index,
+        "question_id": sample.row.get("question_id"),
+        "cluster": str(sample.row[cluster_by]) if cluster_by else None,
+        "variant": variant,
         "problem": sample.row["problem"],
         "solution": sample.row["solution"],
         "group": str(sample.row[group_by]) if group_by else None,
@@ -92,7 +97,8 @@ def sample_row(item: ScoredSample, group_by: str | None) -> dict[str, Any]:
         "reason": judgement.reason if judgement else None,
         "decided_by": judgement.decided_by if judgement else None,
         "finish_reason": sample.completion.finish_reason,
-        "num_tokens": len(sample.completion.token_ids),
+        "num_tokens": sample.completion.num_tokens,
+        "seed": sample.completion.seed,
         "metrics": dict(item.values),
     }
 
