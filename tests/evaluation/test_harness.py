@@ -6,6 +6,7 @@ from scripted_engine import ScriptedEngine
 from trl_r1.data import read_jsonl, write_jsonl
 from trl_r1.errors import DataError, R1Error
 from trl_r1.evaluation import Checkpoint, EvaluationSuite, Mode, compare, evaluate_policy, wilson_interval
+from trl_r1.evaluation.sample_files import read_samples
 from trl_r1.generation import TransformersEngine
 from trl_r1.stage_record import Measurement, hash_weights
 
@@ -38,6 +39,14 @@ def questions(tmp_path):
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in QUESTIONS)
     (folder / "test.jsonl").write_text(text, encoding="utf-8")
     return str(folder)
+
+
+def answers_of(path):
+    return list(read_samples(path))
+
+
+def without_cost(records):
+    return [{name: value for name, value in record.items() if name != "cost"} for record in records]
 
 
 def evaluate(tokenizer, questions, plain, out, answers=ANSWERS, **fields):
@@ -103,7 +112,7 @@ def test_the_record_freezes_the_protocol(tokenizer, questions, plain, tmp_path):
 
 def test_every_answer_is_kept_with_its_verdict(tokenizer, questions, plain, tmp_path):
     [record], _ = evaluate(tokenizer, questions, plain, tmp_path)
-    rows = read_jsonl(tmp_path / record["samples"])
+    rows = answers_of(tmp_path / record["samples"])
     assert [row["verdict"] for row in rows] == ["correct", "correct", "wrong", None]
     assert [row["defects"] for row in rows] == [[], [], ["empty_reasoning"], []]
     assert (rows[0]["reasoning"], rows[0]["answer"], rows[0]["group"]) == ("b 4 plus c 5 9", "9", "10")
@@ -116,7 +125,7 @@ def test_a_forced_chain_is_part_of_the_response(tokenizer, questions, plain, tmp
     answers = ["4 plus c 5 9 </think> <answer> 9 </answer>"] * 4
     [record], engine = evaluate(tokenizer, questions, plain, tmp_path, answers, modes=modes)
     assert engine.prompts[0].endswith("? assistant : <think> b")
-    row = read_jsonl(tmp_path / record["samples"])[0]
+    row = answers_of(tmp_path / record["samples"])[0]
     assert row["text"] == "<think> b 4 plus c 5 9 </think> <answer> 9 </answer>"
     assert (row["defects"], row["prefill"]) == ([], "<think> b")
     assert record["metrics"]["chain_tokens"]["value"] == 6
@@ -130,7 +139,7 @@ def test_a_prefill_does_not_open_a_second_think_block(tokenizer, questions, tmp_
     answers = ["4 plus c 5 9 </think> <answer> 9 </answer>"] * 4
     [record], engine = evaluate(tokenizer, questions, str(template), tmp_path, answers, modes=modes)
     assert engine.prompts[0].endswith("assistant : <think> b")
-    assert read_jsonl(tmp_path / record["samples"])[0]["defects"] == []
+    assert answers_of(tmp_path / record["samples"])[0]["defects"] == []
 
 
 def test_each_question_can_have_a_beginning_of_its_own(tokenizer, questions, plain, tmp_path):
@@ -142,7 +151,7 @@ def test_each_question_can_have_a_beginning_of_its_own(tokenizer, questions, pla
     answers = ["</think> <answer> 9 </answer>"] * len(rows)
     [record], engine = evaluate(tokenizer, str(slips), plain, tmp_path, answers, modes=modes)
     assert [prompt[-9:] for prompt in engine.prompts] == beginnings
-    assert [row["prefill"] for row in read_jsonl(tmp_path / record["samples"])] == beginnings
+    assert [row["prefill"] for row in answers_of(tmp_path / record["samples"])] == beginnings
     with pytest.raises(DataError, match=r"modes\.slips\.prefill_column"):
         evaluate(tokenizer, questions, plain, tmp_path, answers, modes=modes)
 
@@ -197,9 +206,9 @@ def test_a_real_checkpoint_gives_the_same_record_twice(checkpoint, questions, tm
         engine = described.load()
         assert isinstance(engine, TransformersEngine)
         runs.append(evaluate_policy(engine, suite, described, tmp_path / name, max_completion_length=8))
-    assert runs[0] == runs[1]
+    assert without_cost(runs[0]) == without_cost(runs[1])
     for record in runs[0]:
-        files = [(tmp_path / name / record["samples"]).read_text() for name in ("first", "second")]
+        files = [(tmp_path / name / record["samples"]).read_bytes() for name in ("first", "second")]
         assert files[0] == files[1]
     assert [record["n"] for record in runs[0]] == [12, 4, 4]
     assert runs[0][0]["num_questions"] == 4

@@ -7,6 +7,7 @@ from scripted_engine import ScriptedEngine
 
 from trl_r1.errors import DataError, RecipeError
 from trl_r1.evaluation import Checkpoint, EvaluationSuite, Mode, evaluate_policy
+from trl_r1.evaluation.sample_files import read_samples
 from trl_r1.recipe.entries import suite_problems
 
 
@@ -29,7 +30,7 @@ def test_patches_are_applied_and_tested(tokenizer, suite, tmp_path):
     checkpoint = Checkpoint(name="one", path="no/where", prompt_template=str(tmp_path / "plain.txt"))
     [record] = evaluate_policy(ScriptedEngine(tokenizer, ANSWERS), suite, checkpoint, tmp_path / "out")
     assert record["metrics"]["accuracy"]["value"] == pytest.approx(2 / 3)
-    samples = [json.loads(line) for line in (tmp_path / "out" / record["samples"]).read_text().splitlines()]
+    samples = list(read_samples(tmp_path / "out" / record["samples"]))
     assert [sample["verdict"] for sample in samples] == ["correct", "wrong", "correct"]
     assert samples[1]["reason"] == "test 'sum' still fails: another result"
 
@@ -46,7 +47,7 @@ def test_a_task_that_cannot_be_read_ends_the_evaluation(tokenizer, tmp_path):
 
 def test_an_unknown_verifier_is_named():
     entry = {"name": "x", "dataset_name": "y", "verifier": "vibes"}
-    with pytest.raises(RecipeError, match="'vibes' is unknown; use one of math, repair"):
+    with pytest.raises(RecipeError, match="'vibes' is unknown; use one of auto, math, repair"):
         EvaluationSuite.from_mapping(entry)
-    assert list(suite_problems([entry])) == ["suites[0].verifier: 'vibes' is none of ('math', 'repair')"]
+    assert list(suite_problems([entry])) == ["suites[0].verifier: 'vibes' is none of ('auto', 'math', 'repair')"]
     assert list(suite_problems([{**entry, "verifier": "repair"}])) == []

@@ -2,46 +2,64 @@
 Asking a checkpoint a suite of questions, and the record that is left.
 
 The parser and the verifier are those of training. Every answer is kept with its verdict, and the record freezes all
-that decides a number: questions, template, sampling, seed, weights, versions.
+that decides a number: questions, words around them, template, sampling, seed, engine, weights, verifier, versions.
+
+Answers and verdicts are kept batch by batch in `.work` below the output folder. Whatever is killed when, the same call
+goes on from there, and leaves the record and the files of an undisturbed one. What other settings left there is
+refused or made anew, never mixed in.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
-from trl_r1.chat_template import THINK_OPEN, template_hash
-from trl_r1.data.judging import judge_samples
-from trl_r1.data.mixture import load_source
-from trl_r1.data.prompts import prepare_prompts
-from trl_r1.data.rendering import PromptRenderer
-from trl_r1.data.rows import check_column, write_jsonl
+from trl_r1.data.judging import JudgedSample
+from trl_r1.errors import R1Error
+from trl_r1.evaluation.judged_job import JudgedJob
 from trl_r1.evaluation.metrics import MetricContext, SampleMetric, resolve_metrics
+from trl_r1.evaluation.questions import Questions as Questions
+from trl_r1.evaluation.questions import fit_prefill as fit_prefill
+from trl_r1.evaluation.questions import join_prefill as join_prefill
+from trl_r1.evaluation.questions import load_questions as load_questions
+from trl_r1.evaluation.questions import prompts_of as prompts_of
+from trl_r1.evaluation.records import evaluation_record
+from trl_r1.evaluation.sample_files import write_samples
 from trl_r1.evaluation.scoring import ScoredSample, sample_row, summarise
 from trl_r1.evaluation.suites import Checkpoint, EvaluationSuite, Mode
-from trl_r1.generation import GenerationEngine, SamplingParameters, generate
-from trl_r1.stage_record import DataSource, collect_versions, hash_model
-from trl_r1.verifiers.verdict import VerifierName
+from trl_r1.generation import GenerationEngine, SamplingParameters
+from trl_r1.generation.jobs.locking import release_shares
+from trl_r1.generation.jobs.shares import end_share, share_of
+from trl_r1.generation.types import Prompt
+from trl_r1.recipe.suite_checks import file_name_of
+from trl_r1.verifiers import Verdict
 
 
-if TYPE_CHECKING:
-    from datasets import Dataset
+WORK_NAME: Final = ".work"
+MAX_UNDECIDABLE: Final = 0.05  # share of the judged answers; a score that leaves out more is of other questions
+LONGEST_STEM: Final = 160  # bytes; a file's name may have 255
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Questions:
-    """A suite's questions as one checkpoint is asked them."""
+class Asked:
+    """A suite in one mode and one way to ask."""
 
-    rows: list[dict[str, Any]]
-    texts: list[str]  # what the policy reads
-    source: DataSource
-    renderer: PromptRenderer
+    mode_name: str
+    mode: Mode
+    params: SamplingParameters
+    questions: Questions
+    prompts: list[Prompt]
+    prefills: list[str]
+    stem: str
 
 
 def evaluate_policy(
@@ -53,10 +71,15 @@ def evaluate_policy(
     seed: int = 42,
     max_completion_length: int = 256,
     batch_size: int = 256,
+    max_undecidable: float = MAX_UNDECIDABLE,
     progress: bool = False,
+    progress_file: Path | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+    keep_work: bool = False,
 ) -> list[dict[str, Any]]:
     """
-    Measure a checkpoint on a suite, in each of its modes.
+    Measure a checkpoint on a suite, in each of its modes and by each of its ways to ask.
 
     Args:
         engine ([`GenerationEngine`]):
@@ -66,141 +89,199 @@ def evaluate_policy(
         checkpoint ([`Checkpoint`]):
             Its name, path and templates.
         output_dir (`str` or `Path`):
-            Where the answers go: one file of JSON lines a mode.
+            Where the answers go: one parquet file a mode and way to ask.
         seed (`int`, *optional*, defaults to `42`):
             Of the sampled modes.
         max_completion_length (`int`, *optional*, defaults to `256`):
             Longest answer, in tokens, where neither mode nor suite says.
         batch_size (`int`, *optional*, defaults to `256`):
-            Answers generated at once.
+            Answers generated at once, and what a kill can cost.
+        max_undecidable (`float`, *optional*, defaults to `0.05`):
+            Largest share of the judged answers that the verifier may leave undecided. They are no zeros: accuracy
+            leaves them out, and with more of them there is no score.
         progress (`bool`, *optional*, defaults to `False`):
             Whether to draw progress bars.
+        progress_file (`Path`, *optional*):
+            Where to keep the progress for a pipeline's display.
+        rank, world_size (`int`, *optional*):
+            This process, and the number of all, which share the work; see
+            [`~trl_r1.generation.jobs.shares.rank_and_world`].
+        keep_work (`bool`, *optional*, defaults to `False`):
+            Whether to leave in `.work` what was drawn and judged, for a later call to go on from.
 
     Returns:
-        `list[dict[str, Any]]`: one JSON-able record a mode. Its `metrics` map names to value, n, low and high; a
-        metric that applies to no answer is absent.
+        `list[dict[str, Any]]`: one JSON-able record a mode and way to ask, of the first process; of others an empty
+        list. `metrics` in it maps names to value, n, low and high; a metric that applies to no answer is absent.
 
     Raises:
         [`DataError`]: when the questions cannot be read or used.
         [`RecipeError`]: when a metric is unknown.
-        [`R1Error`]: when completions are missing, or a metric fails.
+        [`R1Error`]: when a question is too long, completions are missing, too many answers are undecidable, a metric
+            fails, or the work in `.work` is of other settings.
     """
     context = MetricContext(tokenizer=engine.tokenizer, language_ignored_tokens=suite.language_ignored_tokens)
     metrics = resolve_metrics(suite.metrics, context)
-    settings = {
-        name: suite.parameters(mode, max_completion_length=max_completion_length, seed=seed, batch_size=batch_size)
-        for name, mode in suite.modes.items()
-    }
-    questions = load_questions(engine.tokenizer, suite, checkpoint)
-    weights = hash_model(checkpoint.path, checkpoint.revision)
-    records = []
-    for name, mode in suite.modes.items():
-        scored = _answer(engine, questions, mode, settings[name], metrics, suite.verifier, progress)
-        path = Path(output_dir) / f"samples-{_file_stem(checkpoint.name, suite.name, name)}.jsonl"
-        write_jsonl(path, (sample_row(item, suite.group_by) for item in scored))
-        records.append(
-            {
-                "checkpoint": checkpoint.name,
-                "path": checkpoint.path,
-                "revision": checkpoint.revision,
-                "weights_sha256": weights,
-                "suite": suite.name,
-                "mode": name,
-                "task_id": suite.task_id or suite.dataset_config or "default",
-                "data": dataclasses.asdict(questions.source),
-                **_prompting(questions.renderer, mode),
-                "sampling": dataclasses.asdict(settings[name]),
-                "seed": seed,
-                **summarise(scored, metrics, suite.group_by),
-                "samples": path.name,
-                "versions": collect_versions(),
-            }
-        )
-        logger.info("%s, %s, %s: %s", checkpoint.name, suite.name, name, _describe(records[-1]["metrics"]))
+    common = {"max_completion_length": max_completion_length, "seed": seed, "batch_size": batch_size}
+    asked = list(_ways(engine, suite, checkpoint, common))
+    records, output_dir = [], Path(output_dir)
+    for one in asked:
+        folder = output_dir / WORK_NAME / one.stem
+        try:
+            job = JudgedJob(folder, one.questions.rows, one.prompts, one.prefills, one.params, engine, suite.verifier)
+            job.run(rank, world_size, progress=progress, progress_file=progress_file)
+            if rank == 0:
+                scored = score_samples(job.samples(), metrics)
+                _check_decided(job, scored, suite, max_undecidable)
+                records.append(_write(engine, checkpoint, suite, one, job, scored, metrics, output_dir))
+        finally:
+            end_share(folder)
+    if rank == 0 and not keep_work:
+        for one in asked:
+            remove_work(output_dir / WORK_NAME, one.stem, rank, world_size)
     return records
 
 
-def load_questions(tokenizer: Any, suite: EvaluationSuite, checkpoint: Checkpoint) -> Questions:
+def score_samples(samples: Sequence[JudgedSample], metrics: Sequence[SampleMetric]) -> list[ScoredSample]:
+    """Every metric of every sample; samples come by question, and the first of each has number 0."""
+    scored: list[ScoredSample] = []
+    question = -1
+    for sample in samples:
+        question += sample.sample_index == 0
+        values = {metric.name: metric.measure(sample) for metric in metrics}
+        scored.append(ScoredSample(sample=sample, question=question, values=values))
+    return scored
+
+
+def remove_work(folder: Path, stem: str, rank: int = 0, world_size: int = 1) -> None:
+    """Delete what a finished evaluation has drawn and judged, when the other processes are done with it."""
+    own, gone = folder / stem, folder / f"{stem}.done"
+    if own.exists():
+        if world_size > 1:
+            share_of(own, rank, world_size).wait_for_others()
+            end_share(own)
+        shutil.rmtree(gone, ignore_errors=True)
+        own.rename(gone)  # in one go for whoever looks: half of it would be no job any more
+        release_shares(own)
+    shutil.rmtree(gone, ignore_errors=True)
+    if folder.exists() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def file_stem(*parts: str) -> str:
     """
-    A suite's questions, checked as training data is and shown as the checkpoint expects.
+    A file name of a checkpoint's, suite's, mode's and variant's names.
+
+    Example:
+
+    ```python
+    >>> file_stem("r1", "6 and 7 operations", "greedy")
+    'r1-6_and_7_operations-greedy'
+    ```
+    """
+    stem = "-".join(map(file_name_of, parts))
+    if len(stem.encode()) <= LONGEST_STEM:
+        return stem
+    short = stem.encode()[:LONGEST_STEM].decode(errors="ignore")
+    return f"{short}-{hashlib.sha256(stem.encode()).hexdigest()[:12]}"
+
+
+def _ways(
+    engine: GenerationEngine, suite: EvaluationSuite, checkpoint: Checkpoint, common: Mapping[str, int]
+) -> Iterator[Asked]:
+    """The suite in each mode and way to ask, all of it checked before anything is drawn."""
+    settings = {name: suite.parameters(mode, **common) for name, mode in suite.modes.items()}
+    first = load_questions(engine.tokenizer, suite, checkpoint)
+    for variant in suite.ways_to_ask:
+        questions = first if variant == first.variant else first.asked_as(variant, checkpoint)
+        for name, mode in suite.modes.items():
+            prompts, prefills = prompts_of(questions, mode)
+            check_length(engine, prompts, settings[name], f"suites.{suite.name}.modes.{name}", checkpoint.name)
+            yield Asked(
+                mode_name=name,
+                mode=mode,
+                params=settings[name],
+                questions=questions,
+                prompts=prompts,
+                prefills=prefills,
+                stem=file_stem(checkpoint.name, suite.name, name, *([variant.name] if variant.name else [])),
+            )
+
+
+def check_length(
+    engine: GenerationEngine, prompts: Sequence[Prompt], params: SamplingParameters, where: str, checkpoint: str
+) -> None:
+    """
+    Refuse questions that leave no room for an answer.
 
     Raises:
-        [`DataError`]: when they cannot be read, or lack a column.
+        [`R1Error`]: naming how many there are, and what would fit.
     """
-    renderer = PromptRenderer(tokenizer, checkpoint.prompt_template, checkpoint.response_format)
-    raw = load_source(suite.dataset_name, suite.split, name=suite.dataset_config)
-    needed = {"group_by": suite.group_by} | {
-        f"modes.{name}.prefill_column": mode.prefill_column for name, mode in suite.modes.items()
-    }
-    for field, column in needed.items():
-        if column:
-            check_column(raw.dataset, column, field, raw.name)
-    dataset: Dataset
-    dataset, dropped = prepare_prompts(raw, renderer, suite.dataset_prompt_column, suite.dataset_solution_column)
-    if suite.max_rows is not None and suite.max_rows < len(dataset):
-        dropped = {**dropped, "beyond_max_rows": len(dataset) - suite.max_rows}
-        dataset = dataset.select(range(suite.max_rows))
-    rows = [dict(row) for row in dataset]
-    return Questions(
-        rows=rows,
-        texts=[renderer.to_text(row["prompt"]) for row in rows],
-        source=raw.describe(len(rows), dropped),
-        renderer=renderer,
+    limit = engine.context_length
+    if limit is None:
+        return
+    lengths = engine.prompt_lengths(prompts)
+    long = sum(length + params.max_new_tokens > limit for length in lengths)
+    if long:
+        room = limit - max(lengths)
+        fix = f"set max_completion_length to at most {room}, or " if room > 0 else ""
+        raise R1Error(
+            f"{where}: {long} of {len(prompts)} questions, of up to {max(lengths)} tokens, do not fit the {limit} "
+            f"positions of {checkpoint} with max_completion_length {params.max_new_tokens}; {fix}measure a model of a "
+            "longer context"
+        )
+
+
+def _check_decided(job: JudgedJob, scored: Sequence[ScoredSample], suite: EvaluationSuite, limit: float) -> None:
+    """
+    Refuse a score of what is left when the verifier fails often. The samples stay; the verdicts are made again.
+
+    Raises:
+        [`R1Error`]: naming how many were left undecided, and the most frequent reason.
+    """
+    judgements = [item.sample.judgement for item in scored if item.sample.judgement is not None]
+    reasons = Counter(found.reason for found in judgements if found.verdict is Verdict.UNDECIDABLE)
+    undecided = sum(reasons.values())
+    if undecided <= limit * len(judgements):
+        return
+    job.forget_verdicts()
+    reason = re.sub(r"\s+", " ", reasons.most_common(1)[0][0])[:200]
+    raise R1Error(
+        f"suites.{suite.name}: {undecided} of {len(judgements)} answers could not be judged, more than "
+        f"max_undecidable {limit:g} (most often: {reason}); mend that and give the same command, which judges the "
+        "saved answers again, or raise max_undecidable to count the others alone"
     )
 
 
-def _answer(
+def _write(
     engine: GenerationEngine,
-    questions: Questions,
-    mode: Mode,
-    params: SamplingParameters,
+    checkpoint: Checkpoint,
+    suite: EvaluationSuite,
+    asked: Asked,
+    job: JudgedJob,
+    scored: Sequence[ScoredSample],
     metrics: Sequence[SampleMetric],
-    verifier: VerifierName,
-    progress: bool,
-) -> list[ScoredSample]:
-    prefills = [
-        fit_prefill(row[mode.prefill_column] if mode.prefill_column else mode.prefill, questions.renderer.prompt_tail)
-        for row in questions.rows
-    ]
-    prompts = [join_prefill(text, prefill) for text, prefill in zip(questions.texts, prefills, strict=True)]
-    samples = judge_samples(questions.rows, generate(prompts, params, engine, progress), prefills, verifier)
-    return [
-        ScoredSample(
-            sample=sample,
-            question=index // params.num_samples,
-            values={metric.name: metric.measure(sample) for metric in metrics},
-        )
-        for index, sample in enumerate(samples)
-    ]
-
-
-def fit_prefill(prefill: str, prompt_tail: str) -> str:
-    """The prefill after a prompt: without its think tag where the prompt has opened one already."""
-    text = prefill.strip()
-    return text.removeprefix(THINK_OPEN).lstrip() if THINK_OPEN in prompt_tail else text
-
-
-def join_prefill(prompt: str, prefill: str) -> str:
-    """A prompt with the beginning of the response after it, set off by a space where there is none."""
-    return prompt + (" " if prefill and not prompt[-1:].isspace() else "") + prefill
-
-
-def _prompting(renderer: PromptRenderer, mode: Mode) -> dict[str, Any]:
-    """How the checkpoint was spoken to."""
-    template = renderer.template if renderer.template is not None else str(renderer.tokenizer.chat_template)
-    return {
-        "prompt_kind": "plain" if renderer.template is not None else "chat",
-        "template_sha256": template_hash(template),
-        "response_format": renderer.response_format,
-        "prefill": mode.prefill or None,
-        "prefill_column": mode.prefill_column,
-    }
+    output_dir: Path,
+) -> dict[str, Any]:
+    """Write the answers, and return the record."""
+    path = output_dir / f"samples-{asked.stem}.parquet"
+    summary = summarise(scored, metrics, suite.group_by)
+    variant = asked.questions.variant.name or None
+    write_samples(path, [sample_row(item, suite.group_by, suite.cluster_by, variant) for item in scored])
+    record = evaluation_record(
+        engine,
+        checkpoint,
+        suite,
+        (asked.mode_name, asked.mode),
+        asked.questions,
+        asked.prompts,
+        asked.params,
+        summary,
+        job.summary(),
+        path.name,
+    )
+    logger.info("%s: %s", asked.stem, _describe(record["metrics"]))
+    return record
 
 
 def _describe(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     return ", ".join(f"{name} {measured['value']:.3f}" for name, measured in metrics.items())
-
-
-def _file_stem(*parts: str) -> str:
-    """A file name of a checkpoint's, suite's and mode's names."""
-    return "-".join("".join(c if c.isalnum() or c in "._" else "_" for c in part) for part in parts)

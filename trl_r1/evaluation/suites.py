@@ -6,23 +6,21 @@ import dataclasses
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeVar, get_args
+from typing import Any, Final, Literal, TypeVar
 
 from trl_r1.chat_template import load_template
 from trl_r1.data.prompt_variants import PROBLEM_FIELD, PromptVariant
-from trl_r1.errors import RecipeError
-from trl_r1.generation import SamplingParameters, TransformersEngine
+from trl_r1.errors import R1Error, RecipeError
+from trl_r1.generation import GenerationEngine, SamplingParameters
+from trl_r1.generation.engine_loading import load_engine
+from trl_r1.recipe.suite_checks import BENCHMARK_FIXES, MODE_SHORTCUTS, SUITE_VERIFIERS
+from trl_r1.script_arguments import EngineArguments
 from trl_r1.verifiers.verdict import VerifierName
 
 
 Entry = TypeVar("Entry")
 SuiteVerifier = Literal["auto"] | VerifierName
-SUITE_VERIFIERS: Final = ("auto", *get_args(VerifierName))
-MODE_SHORTCUTS: Final = ("num_samples", "temperature", "top_p")  # of a benchmark's one mode
 BENCHMARK_GIVES: Final = ("instruction", "max_completion_length", "pass_at", "cons_at", "verifier")
-BENCHMARK_FIXES: Final = (
-    *("dataset_name", "dataset_config", "split", "dataset_prompt_column", "dataset_solution_column"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,21 +222,52 @@ class Checkpoint:
             raise RecipeError(problems)
         return checkpoint
 
-    def load(self, dtype: str = "float32") -> TransformersEngine:
+    def load(self, dtype: str = "float32", arguments: EngineArguments | None = None) -> GenerationEngine:
         """
         Load it, with its chat template.
 
         Args:
             dtype (`str`, *optional*, defaults to `"float32"`):
                 Type of the weights.
+            arguments ([`~trl_r1.script_arguments.EngineArguments`], *optional*):
+                With which engine; by default with transformers, in this process.
 
         Raises:
             [`R1Error`]: when it cannot be loaded.
         """
-        engine = TransformersEngine.from_pretrained(self.path, revision=self.revision, dtype=dtype)
+        given = EngineArguments() if arguments is None else arguments
+        from trl import ModelConfig
+
+        model: Any = ModelConfig(model_name_or_path=self.path, dtype=dtype)
+        model.model_revision = self.revision  # TRL's default is main, which a folder has not
+        tokenizer = self.load_tokenizer(given) if self.chat_template or given.engine != "transformers" else None
+        return load_engine(given, model, tokenizer)
+
+    def load_tokenizer(self, arguments: EngineArguments | None = None) -> Any:
+        """
+        Its tokenizer with its chat template; `None` where a server keeps it to itself.
+
+        Raises:
+            [`R1Error`]: when it cannot be loaded, or the template not be read.
+        """
+        from transformers import AutoTokenizer
+
+        path, revision = self.path, self.revision
+        if arguments is not None and arguments.engine == "server":
+            if arguments.server_tokenizer is None:
+                return None
+            path, revision = arguments.server_tokenizer, None
+        try:
+            tokenizer: Any = AutoTokenizer.from_pretrained(path, revision=revision)
+        except (OSError, ValueError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise R1Error(
+                f"checkpoints.{self.name}: the tokenizer of {path!r} cannot be loaded ({reason}); give a checkpoint "
+                "folder or a Hub id"
+            ) from error
         if self.chat_template:
-            engine.tokenizer.chat_template = load_template(self.chat_template)
-        return engine
+            tokenizer.chat_template = load_template(self.chat_template)
+        return tokenizer
 
 
 def with_benchmark(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from trl import ModelConfig
 
     from trl_r1.generation.types import GenerationEngine
-    from trl_r1.script_arguments import SamplingArguments
+    from trl_r1.script_arguments import EngineArguments
 
 
 def load_engine(
-    arguments: SamplingArguments, model_args: ModelConfig, tokenizer: Any | None = None
+    arguments: EngineArguments, model_args: ModelConfig, tokenizer: Any | None = None
 ) -> GenerationEngine:
     """
     Load what a recipe samples with.
 
     Args:
-        arguments ([`~trl_r1.script_arguments.SamplingArguments`]):
+        arguments ([`~trl_r1.script_arguments.EngineArguments`]):
             Which engine, and its parameters.
         model_args ([`~trl.ModelConfig`]):
             Which model, its revision and type.

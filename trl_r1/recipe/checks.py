@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from trl_r1.presets import nearest
 from trl_r1.recipe.data_checks import DATA_PROBLEMS, sampling_problems
-from trl_r1.recipe.entries import checkpoint_problems, comparison_problems, suite_problems
+from trl_r1.recipe.entries import evaluation_problems
 from trl_r1.recipe.hub_checks import hub_problems, secret_problems
 from trl_r1.recipe.inputs import input_problems, named, overwriting_problems, template_problems
 from trl_r1.recipe.mixtures import mixture_problems
@@ -68,9 +68,7 @@ def check_recipe(context: RecipeContext) -> list[str]:
     if context.verb in DATA_PROBLEMS:
         problems += DATA_PROBLEMS[context.verb](context.values)
     if context.verb == "evaluate":
-        checkpoints, suites, comparisons = (context.values[name] for name in ("checkpoints", "suites", "comparisons"))
-        problems += [*checkpoint_problems(checkpoints), *suite_problems(suites)]
-        problems += comparison_problems(comparisons, checkpoints, suites)
+        problems += evaluation_problems(context.values)
     if context.launching:
         problems += [*_processes(context), *input_problems(context.values, context.folder)]
     return list(dict.fromkeys(problems))  # a bound may be looked at for several reasons

@@ -1,38 +1,70 @@
-"""Check the entries of an evaluation recipe: checkpoints, suites and their modes."""
+"""Check the entries of an evaluation recipe: checkpoints, suites and comparisons."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from trl_r1.chat_template import RESPONSE_FORMATS
 from trl_r1.presets import nearest
+from trl_r1.recipe.engine_checks import LOWEST_VLLM_TEMPERATURE, engine_problems
 from trl_r1.recipe.inputs import template_problems
-from trl_r1.verifiers.verdict import VerifierName
+from trl_r1.recipe.suite_checks import SUITE_FIELDS, file_name_of, modes_of, name_of, suite_entry_problems, variants_of
 
 
 _CHECKPOINT_FIELDS: Final = ("name", "path", "revision", "prompt_template", "chat_template", "response_format")
-_SUITE_FIELDS: Final = (
-    *("name", "dataset_name", "dataset_config", "split", "modes", "group_by", "metrics", "max_rows"),
-    *("dataset_prompt_column", "dataset_solution_column", "language_ignored_tokens", "max_completion_length"),
-    *("verifier", "task_id"),
-)
 _TEXT_FIELDS: Final = frozenset(
     (
-        "revision",
-        "prompt_template",
-        "chat_template",
-        "dataset_config",
-        "split",
-        "group_by",
-        "dataset_prompt_column",
-        "task_id",
+        *("revision", "prompt_template", "chat_template", "dataset_config", "split", "group_by", "cluster_by"),
+        *("dataset_prompt_column", "dataset_solution_column", "task_id", "data_files", "system_prompt"),
     )
 )
 _LIST_FIELDS: Final = frozenset(("metrics", "language_ignored_tokens"))
-_MODE_FIELDS: Final = ("temperature", "top_p", "prefill", "prefill_column", "num_samples", "max_completion_length")
-_DEFAULT_MODES: Final = ("sampled", "greedy")  # of a suite that names none
 _COMPARISON_FIELDS: Final = ("before", "after", "suite", "mode", "metric")
+_VARIANT: Final = "variant"  # of a comparison, where the suite has several
+
+
+def evaluation_problems(values: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with an evaluation recipe, a line each."""
+    checkpoints, suites = values["checkpoints"], values["suites"]
+    yield from checkpoint_problems(checkpoints)
+    yield from suite_problems(suites)
+    yield from comparison_problems(values["comparisons"], checkpoints, suites)
+    yield from _engine_problems(values)
+    if not 0 <= values["max_undecidable"] <= 1:
+        yield f"max_undecidable: {values['max_undecidable']} must be between 0 and 1"
+
+
+def _engine_problems(values: Mapping[str, Any]) -> Iterator[str]:
+    yield from engine_problems({**values, "temperature": 1.0})
+    if values["engine"] == "server":
+        if not values["server_base_url"]:
+            yield "server_base_url: missing; give the endpoint's address, such as http://localhost:8000/v1"
+        if len(values["checkpoints"]) > 1:
+            yield (
+                f"checkpoints: {len(values['checkpoints'])} of them, but a server has one model; give each an "
+                "evaluation of its own"
+            )
+        for index, entry in enumerate(values["checkpoints"]):
+            if entry.get("chat_template") and not values["server_tokenizer"]:
+                yield (
+                    f"checkpoints[{index}].chat_template: a server shows chats in its own way; give server_tokenizer "
+                    "to show them here"
+                )
+    for index, suite in enumerate(values["suites"]):
+        modes = suite.get("modes") if isinstance(suite.get("modes"), Mapping) else {}
+        for name, settings in {"": suite, **modes}.items():
+            temperature = settings.get("temperature") if isinstance(settings, Mapping) else None
+            if (
+                values["engine"] == "vllm"
+                and isinstance(temperature, float)
+                and 0 < temperature < LOWEST_VLLM_TEMPERATURE
+            ):
+                where = f"suites[{index}]" + (f".modes.{name}" if name else "")
+                yield (
+                    f"{where}.temperature: {temperature} is below {LOWEST_VLLM_TEMPERATURE}, which vLLM would take "
+                    "instead; set 0 for greedy decoding"
+                )
 
 
 def checkpoint_problems(checkpoints: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -49,36 +81,15 @@ def checkpoint_problems(checkpoints: Sequence[Mapping[str, Any]]) -> Iterator[st
 def suite_problems(suites: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """What is wrong with an evaluation's `suites`, a line each."""
     if not suites:
-        yield "suites: missing; list at least one {name: ..., dataset_name: ...}"
-    yield from _entries("suites", suites, _SUITE_FIELDS, ("name", "dataset_name"))
+        yield "suites: missing; list at least one {name: ..., dataset_name: ...} or {benchmark: ...}"
+    named = [{**suite, "name": name_of(suite)} for suite in suites]
+    yield from _entries("suites", named, SUITE_FIELDS, ("name",))
     for index, suite in enumerate(suites):
-        if suite.get("verifier", "math") not in get_args(VerifierName):
-            yield f"suites[{index}].verifier: {suite['verifier']!r} is none of {get_args(VerifierName)}"
-        modes = suite.get("modes") or {}
-        if not isinstance(modes, Mapping):
-            yield f"suites[{index}].modes: {modes!r} is not a mapping of names to sampling settings"
-            continue
-        for mode, settings in modes.items():
-            where = f"suites[{index}].modes.{mode}"
-            if isinstance(settings, Mapping):
-                yield from _mode_problems(where, settings)
-            elif settings is not None:  # nothing behind the name: all defaults
-                yield f"{where}: {settings!r} is not a mapping; write {{temperature: 1.0}}"
-
-
-def _mode_problems(where: str, settings: Mapping[str, Any]) -> Iterator[str]:
-    yield from _unknown(where, settings, _MODE_FIELDS)
-    temperature, top_p, samples = (settings.get(name, 1) for name in ("temperature", "top_p", "num_samples"))
-    if not _is_number(temperature) or temperature < 0:
-        yield f"{where}.temperature: {temperature!r} is not a number of at least 0"
-    if not _is_number(top_p) or not 0 < top_p <= 1:
-        yield f"{where}.top_p: {top_p!r} is not a number above 0 and at most 1"
-    if not isinstance(samples, int) or isinstance(samples, bool) or samples < 1:
-        yield f"{where}.num_samples: {samples!r} is not a whole number of at least 1"
-    elif temperature == 0 and samples > 1:
-        yield f"{where}.num_samples: {samples} copies of one greedy answer; set it to 1 or the temperature above 0"
-    if not isinstance(settings.get("prefill", ""), str):
-        yield f"{where}.prefill: {settings['prefill']!r} is not text; put it in quotes"
+        where = f"suites[{index}]"
+        name = suite.get("dataset_name")
+        if suite.get("benchmark") is None and (not isinstance(name, str) or not name):
+            yield f"{where}.dataset_name: {name!r} is not text; every entry needs one, or a benchmark"
+        yield from suite_entry_problems(where, suite)
 
 
 def comparison_problems(
@@ -87,14 +98,13 @@ def comparison_problems(
     suites: Sequence[Mapping[str, Any]],
 ) -> Iterator[str]:
     """What is wrong with an evaluation's `comparisons`, a line each, which else would show after all the measuring."""
-    modes = {
-        str(suite.get("name")): list(suite["modes"]) if isinstance(suite.get("modes"), Mapping) else _DEFAULT_MODES
-        for suite in suites
-    }
+    modes = {str(name_of(suite)): modes_of(suite) for suite in suites}
+    variants = {str(name_of(suite)): variants_of(suite) for suite in suites}
     policies = [str(checkpoint.get("name")) for checkpoint in checkpoints]
     for index, entry in enumerate(comparisons):
         where = f"comparisons[{index}]"
-        yield from _unknown(where, entry, _COMPARISON_FIELDS)
+        yield from _unknown(where, entry, (*_COMPARISON_FIELDS, _VARIANT))
+        yield from _variant_problems(where, entry, variants.get(str(entry.get("suite"))))
         known = {
             "before": policies,
             "after": policies,
@@ -110,15 +120,22 @@ def comparison_problems(
                 yield f"{where}.{name}: {entry[name]!r} is not measured; {hint}"
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _variant_problems(where: str, entry: Mapping[str, Any], known: Collection[str] | None) -> Iterator[str]:
+    given = entry.get(_VARIANT)
+    if known == []:
+        if given is not None:
+            yield f"{where}.{_VARIANT}: {given!r}, but the suite has no prompt_variants; leave it out"
+    elif known and given not in known:
+        yield f"{where}.{_VARIANT}: {given!r} is not measured; use one of {', '.join(known)}"
+    elif known is None and not isinstance(given, (str, type(None))):
+        yield f"{where}.{_VARIANT}: {given!r} is not text; put it in quotes"
 
 
 def _entries(
     field: str, entries: Sequence[Mapping[str, Any]], known: Collection[str], needed: Collection[str]
 ) -> Iterator[str]:
     """Unknown, missing and doubled things in a list of mappings."""
-    names = [entry.get("name") for entry in entries]
+    names = [_place(entry.get("name")) for entry in entries]
     for index, entry in enumerate(entries):
         yield from _unknown(f"{field}[{index}]", entry, known)
         for name in needed:
@@ -130,8 +147,13 @@ def _entries(
         for name in _LIST_FIELDS & entry.keys():
             if not isinstance(entry[name], list) or not all(isinstance(item, str) for item in entry[name]):
                 yield f"{field}[{index}].{name}: {entry[name]!r} is not a list of words; write [{entry[name]}]"
-        if names.index(entry.get("name")) != index:
+        if names.index(names[index]) != index:
             yield f"{field}[{index}].name: {entry.get('name')!r} stands twice; results would overwrite each other"
+
+
+def _place(name: Any) -> Any:
+    """What a name becomes in the name of a file: two that differ in signs alone would share one."""
+    return file_name_of(name) if isinstance(name, str) else name
 
 
 def _unknown(where: str, entry: Mapping[str, Any], known: Collection[str]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from trl_r1.script_arguments.evaluation import EvaluationArguments
 from trl_r1.script_arguments.general_data import GeneralDataArguments
 from trl_r1.script_arguments.sampling import (
     DatasetOutputArguments,
+    EngineArguments,
     GenerationArguments,
     RejectionSamplingArguments,
     SamplingArguments,
@@ -27,6 +28,7 @@ __all__ = [
     "DecontaminationArguments",
     "DifficultyArguments",
     "DistillationScriptArguments",
+    "EngineArguments",
     "EvaluationArguments",
     "GRPOScriptArguments",
     "GeneralDataArguments",

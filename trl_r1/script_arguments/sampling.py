@@ -8,6 +8,68 @@ from trl_r1.script_arguments.common import R1ScriptArguments
 
 
 @dataclass
+class EngineArguments:
+    """
+    Arguments of every verb that asks a model: what generates.
+
+    Args:
+        engine (`str`, *optional*, defaults to `"transformers"`):
+            What generates: `"transformers"` and `"vllm"` in this process, `"server"` any OpenAI-compatible endpoint.
+
+        > Parameters of the engine `vllm`, named as TRL names them
+
+        vllm_gpu_memory_utilization (`float`, *optional*, defaults to `0.9`):
+            Share of the memory of a GPU (on the CPU of all memory) the engine may take.
+        vllm_tensor_parallel_size (`int`, *optional*, defaults to `1`):
+            GPUs one copy of the model is split over. Copies are run in parallel by starting more processes.
+        vllm_max_model_length (`int`, *optional*):
+            Longest prompt with completion, in tokens. By default the model's.
+
+        > Parameters of the engine `server`
+
+        server_base_url (`str`, *optional*):
+            Address, such as `http://localhost:8000/v1`. Required.
+        server_api_key_env (`str`, *optional*):
+            Environment variable with the token, which is never recorded or logged.
+        server_tokenizer (`str`, *optional*):
+            Tokenizer of the model served, a folder or Hub id: prompts are then rendered here and sent as tokens, as
+            in training. Without it they are sent as chats.
+        server_max_concurrency (`int`, *optional*, defaults to `16`):
+            Requests in flight, of each process.
+        server_requests_per_minute (`float`, *optional*):
+            Pace, of each process.
+        server_timeout (`float`, *optional*, defaults to `600.0`):
+            Seconds for a request.
+        server_max_retries (`int`, *optional*, defaults to `5`):
+            Repetitions of a request after an error that may pass.
+        server_allow_unseeded (`bool`, *optional*, defaults to `False`):
+            Whether a server that ignores seeds will do. A run then does not repeat.
+    """
+
+    engine: str = field(
+        default="transformers",
+        metadata={"help": "What generates.", "choices": ["transformers", "vllm", "server"]},
+    )
+    vllm_gpu_memory_utilization: float = field(default=0.9, metadata={"help": "Share of the memory vLLM may take."})
+    vllm_tensor_parallel_size: int = field(default=1, metadata={"help": "GPUs one copy of the model is split over."})
+    vllm_max_model_length: int | None = field(
+        default=None, metadata={"help": "Longest prompt with completion, in tokens. By default the model's."}
+    )
+    server_base_url: str | None = field(default=None, metadata={"help": "Address of an OpenAI-compatible endpoint."})
+    server_api_key_env: str | None = field(default=None, metadata={"help": "Environment variable with its token."})
+    server_tokenizer: str | None = field(
+        default=None, metadata={"help": "Tokenizer of the model served; without it prompts are sent as chats."}
+    )
+    server_max_concurrency: int = field(default=16, metadata={"help": "Requests in flight, of each process."})
+    server_requests_per_minute: float | None = field(default=None, metadata={"help": "Pace, of each process."})
+    server_timeout: float = field(default=600.0, metadata={"help": "Seconds for a request."})
+    server_max_retries: int = field(default=5, metadata={"help": "Repetitions after an error that may pass."})
+    server_allow_unseeded: bool = field(
+        default=False, metadata={"help": "Whether a server that ignores seeds will do; a run then does not repeat."}
+    )
+
+
+@dataclass
 class DatasetOutputArguments(R1ScriptArguments):
     """
     Arguments of every verb that leaves a data set.
@@ -45,13 +107,11 @@ class DatasetOutputArguments(R1ScriptArguments):
 
 
 @dataclass
-class SamplingArguments(DatasetOutputArguments):
+class SamplingArguments(EngineArguments, DatasetOutputArguments):
     """
     Arguments of every verb that samples a model. The model is `model_name_or_path`.
 
     Args:
-        engine (`str`, *optional*, defaults to `"transformers"`):
-            What generates: `"transformers"` and `"vllm"` in this process, `"server"` any OpenAI-compatible endpoint.
         num_generations (`int`, *optional*, defaults to `8`):
             Samples a prompt.
         temperature, top_p (`float`, *optional*, defaults to `1.0`):
@@ -62,64 +122,14 @@ class SamplingArguments(DatasetOutputArguments):
             Samples generated at once, and written at once: what a kill can cost.
         keep_work (`bool`, *optional*, defaults to `False`):
             Whether to keep `.work` in the output folder, with every sample and every reply, when the stage is done.
-
-        > Parameters of the engine `vllm`, named as TRL names them
-
-        vllm_gpu_memory_utilization (`float`, *optional*, defaults to `0.9`):
-            Share of the memory of a GPU (on the CPU of all memory) the engine may take.
-        vllm_tensor_parallel_size (`int`, *optional*, defaults to `1`):
-            GPUs one copy of the model is split over. Copies are run in parallel by starting more processes.
-        vllm_max_model_length (`int`, *optional*):
-            Longest prompt with completion, in tokens. By default the model's.
-
-        > Parameters of the engine `server`
-
-        server_base_url (`str`, *optional*):
-            Address, such as `http://localhost:8000/v1`. Required.
-        server_api_key_env (`str`, *optional*):
-            Environment variable with the token, which is never recorded or logged.
-        server_tokenizer (`str`, *optional*):
-            Tokenizer of the model served, a folder or Hub id: prompts are then rendered here and sent as tokens, as
-            in training. Without it they are sent as chats.
-        server_max_concurrency (`int`, *optional*, defaults to `16`):
-            Requests in flight, of each process.
-        server_requests_per_minute (`float`, *optional*):
-            Pace, of each process.
-        server_timeout (`float`, *optional*, defaults to `600.0`):
-            Seconds for a request.
-        server_max_retries (`int`, *optional*, defaults to `5`):
-            Repetitions of a request after an error that may pass.
-        server_allow_unseeded (`bool`, *optional*, defaults to `False`):
-            Whether a server that ignores seeds will do. A run then does not repeat.
     """
 
-    engine: str = field(
-        default="transformers",
-        metadata={"help": "What generates.", "choices": ["transformers", "vllm", "server"]},
-    )
     num_generations: int = field(default=8, metadata={"help": "Samples a prompt."})
     temperature: float = field(default=1.0, metadata={"help": "Temperature of the samples."})
     top_p: float = field(default=1.0, metadata={"help": "Nucleus of the samples."})
     max_completion_length: int = field(default=256, metadata={"help": "Longest sample, in tokens."})
     generation_batch_size: int = field(default=256, metadata={"help": "Samples generated, and written, at once."})
     keep_work: bool = field(default=False, metadata={"help": "Keep every sample and reply in .work."})
-    vllm_gpu_memory_utilization: float = field(default=0.9, metadata={"help": "Share of the memory vLLM may take."})
-    vllm_tensor_parallel_size: int = field(default=1, metadata={"help": "GPUs one copy of the model is split over."})
-    vllm_max_model_length: int | None = field(
-        default=None, metadata={"help": "Longest prompt with completion, in tokens. By default the model's."}
-    )
-    server_base_url: str | None = field(default=None, metadata={"help": "Address of an OpenAI-compatible endpoint."})
-    server_api_key_env: str | None = field(default=None, metadata={"help": "Environment variable with its token."})
-    server_tokenizer: str | None = field(
-        default=None, metadata={"help": "Tokenizer of the model served; without it prompts are sent as chats."}
-    )
-    server_max_concurrency: int = field(default=16, metadata={"help": "Requests in flight, of each process."})
-    server_requests_per_minute: float | None = field(default=None, metadata={"help": "Pace, of each process."})
-    server_timeout: float = field(default=600.0, metadata={"help": "Seconds for a request."})
-    server_max_retries: int = field(default=5, metadata={"help": "Repetitions after an error that may pass."})
-    server_allow_unseeded: bool = field(
-        default=False, metadata={"help": "Whether a server that ignores seeds will do; a run then does not repeat."}
-    )
 
 
 @dataclass

@@ -25,7 +25,8 @@ from trl_r1.stage_record.schema import RECORD_NAME, Artefact, Parent
 DATA_SUFFIXES = (".jsonl", ".parquet", ".csv")  # files of rows, as `datasets` reads them
 RECORDED_PACKAGES = (
     *("trl_r1", "trl", "transformers", "torch", "accelerate", "datasets", "peft", "huggingface_hub"),
-    *("math-verify", "reasoning-gym"),  # verdicts depend on them
+    *("math-verify", "latex2sympy2_extended", "sympy", "reasoning-gym"),  # verdicts depend on them
+    *("py3langid", "scipy"),  # what is measured beside the verdict, and the intervals
 )
 LINEAGE_NAME = "lineage.json"
 PUBLISHED_NAME = "published.json"  # where a stage was published last

@@ -25,7 +25,7 @@ from trl_r1.generation.types import Completion, GenerationSummary, Prompt, Sampl
 
 
 if TYPE_CHECKING:
-    from trl_r1.script_arguments.sampling import SamplingArguments
+    from trl_r1.script_arguments.sampling import EngineArguments
 
 
 logger = logging.getLogger(__name__)
@@ -76,12 +76,12 @@ class ServerEngine:
         self._served: ServedModel | None = None
 
     @classmethod
-    def from_arguments(cls, arguments: SamplingArguments, model_args: Any, tokenizer: Any = None) -> ServerEngine:
+    def from_arguments(cls, arguments: EngineArguments, model_args: Any, tokenizer: Any = None) -> ServerEngine:
         """
         Make from a script's arguments.
 
         Args:
-            arguments ([`SamplingArguments`]):
+            arguments ([`EngineArguments`]):
                 `server_*` say where and how.
             model_args ([`~trl.ModelConfig`]):
                 `model_name_or_path` is the name of the model on the server.

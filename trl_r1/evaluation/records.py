@@ -1,0 +1,129 @@
+"""What is written down of an evaluation: all that decides its numbers, the numbers, and what they cost."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from trl_r1.chat_template import template_hash
+from trl_r1.data.prompt_variants import PromptVariant
+from trl_r1.data.rendering import PromptRenderer
+from trl_r1.evaluation.questions import Questions
+from trl_r1.evaluation.suites import Checkpoint, EvaluationSuite, Mode
+from trl_r1.generation import GenerationEngine, SamplingParameters
+from trl_r1.generation.types import Prompt
+from trl_r1.stage_record import collect_versions, hash_json, hash_model, plain_json
+
+
+if TYPE_CHECKING:
+    from trl_r1.evaluation.benchmarks import Benchmark
+    from trl_r1.generation import GenerationSummary
+
+SERVER = "server"
+
+
+def evaluation_record(
+    engine: GenerationEngine,
+    checkpoint: Checkpoint,
+    suite: EvaluationSuite,
+    mode: tuple[str, Mode],
+    questions: Questions,
+    prompts: Sequence[Prompt],
+    params: SamplingParameters,
+    summary: Mapping[str, Any],
+    drawn: GenerationSummary,
+    samples: str,
+) -> dict[str, Any]:
+    """
+    The record of a suite in one mode, as JSON has it.
+
+    Args:
+        engine ([`GenerationEngine`]):
+            What answered.
+        checkpoint ([`Checkpoint`]), suite ([`EvaluationSuite`]):
+            Who was asked what.
+        mode (`tuple[str, Mode]`):
+            How it answered, with the name.
+        questions ([`Questions`]), prompts (`Sequence[Prompt]`):
+            The questions, and what the policy read.
+        params ([`SamplingParameters`]):
+            How it was sampled.
+        summary (`Mapping[str, Any]`):
+            Of [`~trl_r1.evaluation.scoring.summarise`].
+        drawn ([`GenerationSummary`]):
+            What was drawn, and how long it took. It is under `cost`, which alone differs between two runs.
+        samples (`str`):
+            Name of the file of answers.
+    """
+    name, settings = mode
+    record = {
+        "checkpoint": checkpoint.name,
+        "path": checkpoint.path,
+        "revision": checkpoint.revision,
+        "weights_sha256": _weights(engine, checkpoint),
+        "suite": suite.name,
+        "mode": name,
+        "variant": questions.variant.name or None,
+        "task_id": suite.task_id or suite.dataset_config or "default",
+        "benchmark": describe_benchmark(questions.benchmark),
+        "data": dataclasses.asdict(questions.source),
+        **_prompting(questions.renderer, settings),
+        **_words(questions.variant),
+        "prompts_sha256": hash_json(plain_json(list(prompts))),
+        "sampling": dataclasses.asdict(params),
+        "seed": params.seed,
+        "engine": engine.identity,
+        "verifier": suite.verifier,
+        "cluster_by": suite.cluster_by,
+        **summary,
+        "samples": samples,
+        "versions": collect_versions(),
+        "cost": {
+            "seconds": round(drawn.seconds, 3),
+            "tokens": drawn.num_tokens,
+            "prompt_tokens": drawn.num_prompt_tokens,
+            "tokens_per_second": round(drawn.tokens_per_second, 3),
+        },
+    }
+    plain: dict[str, Any] = plain_json(record)
+    return plain
+
+
+def describe_benchmark(benchmark: Benchmark | None) -> dict[str, Any] | None:
+    """A benchmark's definition, and its hash."""
+    if benchmark is None:
+        return None
+    definition = plain_json(dataclasses.asdict(benchmark))
+    return {**definition, "sha256": hash_json(definition)}
+
+
+def _weights(engine: GenerationEngine, checkpoint: Checkpoint) -> str | None:
+    """Of the files; `None` of a server's, whose name for its model may be that of a folder here."""
+    if engine.identity.get("engine") == SERVER:
+        return None
+    return hash_model(checkpoint.path, checkpoint.revision)
+
+
+def _prompting(renderer: PromptRenderer, mode: Mode) -> dict[str, Any]:
+    """How the checkpoint was spoken to."""
+    if renderer.template is not None:
+        template: str | None = renderer.template
+    else:
+        template = None if renderer.tokenizer is None else str(renderer.tokenizer.chat_template)
+    return {
+        "prompt_kind": "plain" if renderer.template is not None else "chat",
+        "template_sha256": None if template is None else template_hash(template),
+        "response_format": renderer.response_format,
+        "prefill": mode.prefill or None,
+        "prefill_column": mode.prefill_column,
+    }
+
+
+def _words(variant: PromptVariant) -> dict[str, Any]:
+    """What was said around the question."""
+    return {
+        "instruction": variant.instruction,
+        "system_prompt": variant.system_prompt,
+        "examples": [list(pair) for pair in variant.examples],
+    }
