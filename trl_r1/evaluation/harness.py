@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from trl_r1.data.judging import JudgedSample
 from trl_r1.errors import R1Error
@@ -122,7 +122,7 @@ def evaluate_policy(
     context = MetricContext(tokenizer=engine.tokenizer, language_ignored_tokens=suite.language_ignored_tokens)
     metrics = resolve_metrics(suite.metrics, context)
     common = {"max_completion_length": max_completion_length, "seed": seed, "batch_size": batch_size}
-    asked = list(_ways(engine, suite, checkpoint, common))
+    asked = list(ways_to_measure(engine, suite, checkpoint, common))
     records, output_dir = [], Path(output_dir)
     for one in asked:
         folder = output_dir / WORK_NAME / one.stem
@@ -185,10 +185,41 @@ def file_stem(*parts: str) -> str:
     return f"{short}-{hashlib.sha256(stem.encode()).hexdigest()[:12]}"
 
 
-def _ways(
-    engine: GenerationEngine, suite: EvaluationSuite, checkpoint: Checkpoint, common: Mapping[str, int]
+class PromptReader(Protocol):
+    """What of an engine reads prompts."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """See [`GenerationEngine`]."""
+        ...
+
+    @property
+    def context_length(self) -> int | None:
+        """See [`GenerationEngine`]."""
+        ...
+
+    def prompt_lengths(self, prompts: Sequence[Prompt]) -> list[int]:
+        """See [`GenerationEngine`]."""
+        ...
+
+
+def ways_to_measure(
+    engine: PromptReader, suite: EvaluationSuite, checkpoint: Checkpoint, common: Mapping[str, int]
 ) -> Iterator[Asked]:
-    """The suite in each mode and way to ask, all of it checked before anything is drawn."""
+    """
+    The suite in each mode and way to ask, each checked.
+
+    Args:
+        engine ([`PromptReader`]):
+            Reads the prompts.
+        suite ([`EvaluationSuite`]), checkpoint ([`Checkpoint`]):
+            Who is asked what.
+        common (`Mapping[str, int]`):
+            `max_completion_length`, `seed` and `batch_size`, as of [`evaluate_policy`].
+
+    Raises:
+        [`DataError`], [`RecipeError`], [`TemplateError`] or [`R1Error`]: as [`evaluate_policy`].
+    """
     settings = {name: suite.parameters(mode, **common) for name, mode in suite.modes.items()}
     first = load_questions(engine.tokenizer, suite, checkpoint)
     for variant in suite.ways_to_ask:
@@ -208,7 +239,7 @@ def _ways(
 
 
 def check_length(
-    engine: GenerationEngine, prompts: Sequence[Prompt], params: SamplingParameters, where: str, checkpoint: str
+    engine: PromptReader, prompts: Sequence[Prompt], params: SamplingParameters, where: str, checkpoint: str
 ) -> None:
     """
     Refuse questions that leave no room for an answer.

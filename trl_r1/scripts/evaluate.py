@@ -2,51 +2,162 @@
 Measure checkpoints on suites of questions, and compare them in pairs.
 
     trl-r1 evaluate --config recipes/tiny/evaluation.yaml
+    torchrun --nproc_per_node 8 -m trl_r1.scripts.evaluate --config evaluation.yaml
+
+Goes on where it was after a kill, and leaves what an undisturbed run would have left.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trl_r1.errors import RecipeError
+from trl_r1.errors import GenerationError, R1Error, RecipeError
 from trl_r1.scripts.common import StageRecorder, run_script
+from trl_r1.scripts.sampling import PROGRESS_NAME, WORK_NAME, remove_work, stop_on_sigterm
 from trl_r1.stage_record import DataSource, Measurement, describe_parent
 
 
 if TYPE_CHECKING:
+    from trl_r1.evaluation import Checkpoint, EvaluationSuite
     from trl_r1.recipe import Recipe
+
+logger = logging.getLogger(__name__)
 
 
 def measure(recipe: Recipe) -> None:
-    """Ask every checkpoint every suite, compare the pairs the recipe names, write the record."""
-    from trl_r1.evaluation import Checkpoint, EvaluationSuite, evaluate_policy
+    """
+    Ask every checkpoint every suite, compare the pairs the recipe names, write the record.
+
+    All processes share the work in `.work`; the first writes what is left of it.
+    """
+    from trl_r1.evaluation import Checkpoint, EvaluationSuite
+    from trl_r1.generation.jobs.locking import hold_share
+    from trl_r1.generation.jobs.shares import end_share, rank_and_world, share_of
 
     arguments = recipe.script_args
+    rank, world_size = rank_and_world()
     recorder = StageRecorder.from_recipe("evaluate", recipe, arguments.output_dir, arguments.stage_name)
     suites = [EvaluationSuite.from_mapping(entry) for entry in arguments.suites]
     checkpoints = [Checkpoint.from_mapping(entry) for entry in arguments.checkpoints]
-    for checkpoint in checkpoints:
-        engine = checkpoint.load(arguments.dtype)
-        for suite in suites:
-            recorder.evaluations += evaluate_policy(
-                engine,
-                suite,
-                checkpoint,
-                arguments.output_dir,
-                seed=arguments.seed,
-                max_completion_length=arguments.max_completion_length,
-                batch_size=arguments.generation_batch_size,
-                progress=True,
-            )
-        recorder.parents.append(describe_parent(checkpoint.path, role="evaluated", revision=checkpoint.revision))
+    check_comparisons(arguments.comparisons, suites)
+    if arguments.engine != "server":
+        for checkpoint in checkpoints:
+            check_questions(checkpoint, suites, arguments)
+    work = Path(arguments.output_dir) / WORK_NAME
+    hold_share(work, rank)
+    share = share_of(work, rank, world_size)
+    with stop_on_sigterm():
+        try:
+            for checkpoint in checkpoints:
+                ask(checkpoint, suites, recipe, recorder, (rank, world_size))
+        except R1Error as error:
+            if rank == 0:
+                raise
+            logger.error("process %d: %s", rank, error)  # perhaps its own alone, and the first would not tell it
+            if not isinstance(error, GenerationError):
+                raise
+        finally:
+            if rank != 0:
+                end_share(work)
+        if rank == 0:
+            recorder.processes = {"world_size": world_size}
+            finish(recipe, recorder, checkpoints)
+            if not arguments.keep_work:
+                share.wait_for_others()
+                remove_work(work)
+
+
+def ask(
+    checkpoint: Checkpoint,
+    suites: Sequence[EvaluationSuite],
+    recipe: Recipe,
+    recorder: StageRecorder,
+    place: tuple[int, int],
+) -> None:
+    """Load a checkpoint and measure it on every suite; `place` is this process and the number of all."""
+    from trl_r1.evaluation import evaluate_policy
+
+    arguments = recipe.script_args
+    engine = checkpoint.load(arguments.dtype, arguments)
+    for suite in suites:
+        recorder.evaluations += evaluate_policy(
+            engine,
+            suite,
+            checkpoint,
+            arguments.output_dir,
+            seed=arguments.seed,
+            max_completion_length=arguments.max_completion_length,
+            batch_size=arguments.generation_batch_size,
+            max_undecidable=arguments.max_undecidable,
+            progress=True,
+            progress_file=Path(arguments.output_dir) / PROGRESS_NAME,
+            rank=place[0],
+            world_size=place[1],
+            keep_work=True,
+        )
+    recorder.notes += [f"Server: {note}" for note in getattr(engine, "notes", ())]
+
+
+def check_questions(checkpoint: Checkpoint, suites: Sequence[EvaluationSuite], arguments: Any) -> None:
+    """
+    Check that every suite can be asked, with the tokenizer alone: before any model is loaded.
+
+    Raises:
+        [`DataError`], [`TemplateError`] or [`R1Error`]: as [`~trl_r1.evaluation.evaluate_policy`], when questions
+            cannot be read, shown, or do not fit.
+    """
+    from trl_r1.evaluation.preflight import Reader, check_suite
+
+    longest = arguments.vllm_max_model_length if arguments.engine == "vllm" else None
+    reader = Reader.of_checkpoint(checkpoint, checkpoint.load_tokenizer(arguments), longest)
+    for suite in suites:
+        check_suite(
+            reader,
+            suite,
+            checkpoint,
+            seed=arguments.seed,
+            max_completion_length=arguments.max_completion_length,
+            batch_size=arguments.generation_batch_size,
+        )
+
+
+def finish(recipe: Recipe, recorder: StageRecorder, checkpoints: Sequence[Checkpoint]) -> None:
+    """Compare what the recipe pairs, and write the record. For the first process."""
+    from trl_r1.generation.jobs.shares import earlier_launches
+
+    arguments = recipe.script_args
+    output_dir = Path(arguments.output_dir)
+    recorder.parents += [
+        describe_parent(checkpoint.path, role="evaluated", revision=checkpoint.revision) for checkpoint in checkpoints
+    ]
     recorder.data = data_sources(recorder.evaluations)
-    recorder.metrics = compare_pairs(arguments.comparisons, recorder.evaluations, Path(arguments.output_dir))
+    recorder.metrics = compare_pairs(arguments.comparisons, recorder.evaluations, output_dir)
     recorder.seeds = {"seed": arguments.seed}
     recipe.write_resolved(arguments.output_dir)
+    if earlier := earlier_launches(output_dir / WORK_NAME):
+        recorder.count_in(earlier.begun, earlier.seconds, earlier.cpu_seconds)
     recorder.write()
+
+
+def check_comparisons(comparisons: Sequence[Mapping[str, Any]], suites: Sequence[EvaluationSuite]) -> None:
+    """
+    Refuse comparisons of a way to ask that there is not, before anything is measured.
+
+    Raises:
+        [`RecipeError`]: naming each.
+    """
+    ways = {suite.name: [variant.name for variant in suite.prompt_variants] for suite in suites}
+    problems = [
+        f"comparisons[{index}].variant: {entry.get('variant')!r} is not measured; use one of {', '.join(known)}"
+        for index, entry in enumerate(comparisons)
+        if (known := ways.get(str(entry.get("suite")))) and entry.get("variant") not in known
+    ]
+    if problems:
+        raise RecipeError(problems)
 
 
 def data_sources(evaluations: Sequence[Mapping[str, Any]]) -> list[DataSource]:
@@ -77,21 +188,31 @@ def compare_pairs(
     """
     from trl_r1.evaluation import compare
 
-    files = {(entry["checkpoint"], entry["suite"], entry["mode"]): folder / entry["samples"] for entry in evaluations}
+    files = {
+        (entry["checkpoint"], entry["suite"], entry["mode"], entry.get("variant")): folder / entry["samples"]
+        for entry in evaluations
+    }
     differences = {}
     for entry in comparisons:
-        before, after = ((entry[side], entry["suite"], entry["mode"]) for side in ("before", "after"))
+        before, after = (
+            (entry[side], entry["suite"], entry["mode"], entry.get("variant")) for side in ("before", "after")
+        )
         missing = [key for key in (before, after) if key not in files]
         if missing:
             raise RecipeError(
-                [f"comparisons: {' / '.join(missing[0])} was not measured; name a checkpoint, suite, mode"]
+                [f"comparisons: {_key_text(missing[0])} was not measured; name a checkpoint, suite, mode"]
             )
         metric = entry["metric"]
         result = compare(files[before], files[after], [metric])["metrics"].get(metric)
         if result is not None:
-            label = f"{entry['after']} - {entry['before']} ({entry['suite']}, {entry['mode']}, {metric})"
+            words = [entry["suite"], entry["mode"], *([entry["variant"]] if entry.get("variant") else []), metric]
+            label = f"{entry['after']} - {entry['before']} ({', '.join(words)})"
             differences[label] = Measurement(**result["difference"])
     return differences
+
+
+def _key_text(key: Sequence[str | None]) -> str:
+    return " / ".join(part for part in key if part)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -172,7 +172,7 @@ def sampling_run(recipe: Recipe, data: Any = None) -> Iterator[SamplingRun]:
 
     rank, world_size = rank_and_world()
     run = _load(recipe, data, rank, world_size)
-    with _stop_on_sigterm():
+    with stop_on_sigterm():
         try:
             yield run
         except R1Error as error:
@@ -269,7 +269,7 @@ def _load_server_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase | None:
 
 
 @contextmanager
-def _stop_on_sigterm() -> Iterator[None]:
+def stop_on_sigterm() -> Iterator[None]:
     """End well when asked to: nothing half written, a word on how to go on, and the exit code a shell expects."""
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -57,8 +57,8 @@ def hold_share(folder: Path, rank: int) -> None:
 
 
 def release_shares(folder: Path) -> None:
-    """Give up what this process holds of a folder."""
-    for key in [key for key in _HELD if key[0] == os.getpid() and key[1].parent == folder.resolve()]:
+    """Give up what this process holds of a folder, and of those within."""
+    for key in [key for key in _HELD if key[0] == os.getpid() and folder.resolve() in key[1].parents]:
         _HELD.pop(key).close()
 
 

@@ -115,6 +115,11 @@ class Share:
         threading.Thread(target=self._beat, name="trl_r1 heartbeat", daemon=True).start()
         atexit.register(self.end)
 
+    @property
+    def ended(self) -> bool:
+        """Whether this process has ended its part."""
+        return self._stop.is_set()
+
     def tell(self) -> None:
         """Write down what this process has done."""
         if not self._stop.is_set():
@@ -226,7 +231,12 @@ def share_of(folder: Path, rank: int, world_size: int) -> Share:
     """This process's share of a folder; the same one for all steps."""
     key = (os.getpid(), folder.resolve())
     found = _SHARES.get(key)
-    if found is None or (found.rank, found.world_size) != (rank, world_size) or not found.folder.is_dir():
+    if (
+        found is None
+        or (found.rank, found.world_size) != (rank, world_size)
+        or not found.folder.is_dir()
+        or found.ended
+    ):
         if found is not None:
             found.end()
         found = _SHARES[key] = Share(folder, rank, world_size)
