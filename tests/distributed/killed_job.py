@@ -27,7 +27,8 @@ LATE = [  # what the scripts import when they run
     *("trl_r1.data", "trl_r1.data.sample_rows", "trl_r1.data.rejection_sampling", "trl_r1.generation.engine_loading"),
     *("trl_r1.generation.jobs", "trl_r1.generation.compaction", "trl_r1.hub.cards.dataset_card", "trl_r1.hub.lineage"),
     *("trl_r1.recipe", "trl_r1.scripts.generate", "trl_r1.scripts.rejection_sample", "trl_r1.scripts.training"),
-    *("trl_r1.hub.publishing.recipe_target", "jinja2", "rich.progress"),
+    *("trl_r1.hub.publishing.recipe_target", "jinja2", "rich.progress", "trl_r1.scripts.evaluate", "scipy.stats"),
+    *("trl_r1.evaluation.harness", "trl_r1.evaluation.preflight"),
 ]
 
 
@@ -88,6 +89,10 @@ MOMENTS: dict[str, Callable[[], None]] = {
     "after record": lambda: after("trl_r1.scripts.common", "write_stage_record"),
     "before card": lambda: before("trl_r1.hub.cards.dataset_card", "create_dataset_card"),
     "before cleaning": lambda: before("trl_r1.scripts.sampling", "remove_work"),
+    "before answers": lambda: before("trl_r1.evaluation.harness", "write_samples"),
+    "after answers": lambda: after("trl_r1.evaluation.harness", "write_samples"),
+    "before verdicts": lambda: before("trl_r1.evaluation.judged_job", "judge_parsed"),
+    "before cleaning an evaluation": lambda: before("trl_r1.scripts.evaluate", "remove_work"),
 }
 
 

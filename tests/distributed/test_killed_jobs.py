@@ -1,16 +1,15 @@
 """A sampling job killed at any moment, in any of its processes, ends with the rows of one that never was."""
 
-import json
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from killing import LIMIT, Server, alive, wait_for
 from launching import ROOT, free_port
 from tiny_models import make_model, make_tokenizer
 
@@ -18,44 +17,8 @@ from trl_r1.data import read_jsonl, write_jsonl
 from trl_r1.stage_record import read_stage_record
 
 
-HERE = Path(__file__).parent
 BATCH = 20  # samples
-LIMIT = 120  # seconds that a launch may take
 MOMENTS = ["within rows", "between folders", "before record", "after record", "before card", "before cleaning"]
-
-
-class Server:
-    """`killed_job.py`."""
-
-    def __init__(self, log):
-        path = os.pathsep.join([os.environ["PYTHONPATH"], str(ROOT), str(HERE)])
-        self.log = log
-        self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "killed_job.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log.open("w"),
-            text=True,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-
-    def start(self, verb, argv, world_size=1, die=None):
-        job = {"verb": verb, "argv": [str(word) for word in argv], "world_size": world_size, "die": die}
-        return self._ask(json.dumps(job))
-
-    def wait(self):
-        """Exit codes of the processes."""
-        return self._ask("wait")
-
-    def run(self, verb, argv, world_size=1):
-        """Run to the end, which must be a good one."""
-        self.start(verb, argv, world_size)
-        assert self.wait() == [0] * world_size, self.log.read_text()[-6000:]
-
-    def _ask(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
 
 
 @pytest.fixture(scope="module")
@@ -117,19 +80,6 @@ def outcome(folder):
 def finished(folder):
     """Batches that are on disk, of all steps."""
     return len(list((folder / ".work").glob("*/*.parquet")))
-
-
-def wait_for(condition, processes):
-    deadline = time.monotonic() + LIMIT
-    while not condition() and time.monotonic() < deadline and any(map(alive, processes)):
-        time.sleep(0.002)
-
-
-def alive(process):
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def kill_again_and_again(server, verb, argv, folder, kills, batches, steps=2):
