@@ -11,16 +11,29 @@ from trl_r1.evaluation.intervals import (
     wilson_interval,
 )
 from trl_r1.evaluation.metrics import SampleMetric, resolve_metrics
+from trl_r1.evaluation.paired import PairedComparison, compare_paired
 from trl_r1.evaluation.suites import Checkpoint, EvaluationSuite, Mode
+from trl_r1.evaluation.uncertainty import (
+    ScoreEstimate,
+    estimate_cons_at_k,
+    estimate_pass_at_k,
+    estimate_score,
+)
 
 
 __all__ = [
     "Checkpoint",
     "EvaluationSuite",
     "Mode",
+    "PairedComparison",
     "SampleMetric",
+    "ScoreEstimate",
     "compare",
+    "compare_paired",
     "cons_at_k",
+    "estimate_cons_at_k",
+    "estimate_pass_at_k",
+    "estimate_score",
     "evaluate_policy",
     "mean_interval",
     "measure_mean",

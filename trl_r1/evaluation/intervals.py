@@ -7,13 +7,12 @@ All come from scipy. What kind is used where is part of an evaluation's record.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 from trl_r1.errors import R1Error
+from trl_r1.evaluation.paired import compare_paired
+from trl_r1.evaluation.uncertainty import CONFIDENCE, check_values, estimate_score
 from trl_r1.stage_record import Measurement
-
-
-CONFIDENCE = 0.95
 
 
 def wilson_interval(successes: int, n: int) -> tuple[float, float]:
@@ -63,7 +62,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """
     from scipy.stats import t
 
-    _check_finite(values)
+    check_values(values)
     if len(values) < 2:
         return None
     mean = math.fsum(values) / len(values)
@@ -74,10 +73,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
 
 def measure_rate(outcomes: Sequence[bool], questions: Sequence[Hashable]) -> tuple[Measurement, str]:
     """
-    A rate with its interval.
-
-    One answer a question: Wilson. Several: they are not independent, so the rates of the questions are averaged, with
-    Student's interval over questions; where all questions agree on 0 or 1, Wilson over questions.
+    A rate with its interval: [`measure_mean`] of shares.
 
     Args:
         outcomes (`Sequence[bool]`):
@@ -88,17 +84,17 @@ def measure_rate(outcomes: Sequence[bool], questions: Sequence[Hashable]) -> tup
     Returns:
         `tuple[Measurement, str]`: value with `n` answers, and the kind of interval.
     """
-    if len(set(questions)) == len(questions):
-        low, high = wilson_interval(sum(outcomes), len(outcomes))
-        return Measurement(value=sum(outcomes) / len(outcomes), n=len(outcomes), low=low, high=high), "wilson"
     return measure_mean([float(outcome) for outcome in outcomes], questions, share=True)
 
 
 def measure_mean(
-    values: Sequence[float], questions: Sequence[Hashable], share: bool = False
+    values: Sequence[float],
+    questions: Sequence[Hashable],
+    share: bool = False,
+    clusters: Mapping[Hashable, Hashable] | None = None,
 ) -> tuple[Measurement, str]:
     """
-    A mean with Student's interval over questions.
+    A mean with its interval over questions, of [`~trl_r1.evaluation.uncertainty.estimate_score`].
 
     Args:
         values (`Sequence[float]`):
@@ -106,22 +102,15 @@ def measure_mean(
         questions (`Sequence[Hashable]`):
             Which question each answer belongs to; the answers of one are averaged first.
         share (`bool`, *optional*, defaults to `False`):
-            Whether values lie in [0, 1]. The interval is cut there, and is Wilson's over questions where all are 0 or
-            all are 1: without a spread to go by, that is the safe one.
+            Whether values lie in [0, 1].
+        clusters (`Mapping`, *optional*):
+            From question to what it shares with those it is not independent of.
 
     Returns:
         `tuple[Measurement, str]`: value with `n` answers, and the kind of interval.
     """
-    means = _question_means(values, questions)
-    value = math.fsum(means) / len(means)
-    if share and set(means) in ({0.0}, {1.0}):
-        low, high = wilson_interval(round(sum(means)), len(means))
-        return Measurement(value=value, n=len(values), low=low, high=high), "wilson over questions"
-    interval = mean_interval(means)
-    if interval is None:
-        return Measurement(value=value, n=len(values)), "none: one question"
-    low, high = (max(0.0, interval[0]), min(1.0, interval[1])) if share else interval
-    return Measurement(value=value, n=len(values), low=low, high=high), "t over questions"
+    found = estimate_score(values, questions, clusters=clusters, share=share)
+    return Measurement(value=found.value, n=found.num_samples, low=found.low, high=found.high), found.method
 
 
 def paired_difference(first: Sequence[float], second: Sequence[float]) -> Measurement:
@@ -143,29 +132,7 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Measur
     """
     if len(first) != len(second):
         raise R1Error(f"paired_difference: {len(first)} and {len(second)} values do not pair; give the same questions")
-    differences = [after - before for before, after in zip(first, second, strict=True)]
-    interval = mean_interval(differences)
-    value = math.fsum(differences) / len(differences)
-    if interval is None:
-        return Measurement(value=value, n=len(differences))
-    low, high = interval
-    if low == high and all(0 <= number <= 1 for number in (*first, *second)):
-        hidden = wilson_interval(0, len(differences))[1]
-        low, high = max(-1.0, value - hidden), min(1.0, value + hidden)
-    return Measurement(value=value, n=len(differences), low=low, high=high)
-
-
-def _question_means(values: Sequence[float], questions: Sequence[Hashable]) -> list[float]:
-    _check_finite(values)
-    by_question: dict[Hashable, list[float]] = {}
-    for question, value in zip(questions, values, strict=True):
-        by_question.setdefault(question, []).append(value)
-    return [math.fsum(own) / len(own) for own in by_question.values()]
-
-
-def _check_finite(values: Sequence[float]) -> None:
-    if not values:
-        raise R1Error("values: there is none; give at least one")
-    bad = next((value for value in values if not math.isfinite(value)), None)
-    if bad is not None:
-        raise R1Error(f"values: {bad} is not finite; drop or mend it first")
+    check_values([*first, *second])
+    before, after = ({index: [value] for index, value in enumerate(values)} for values in (first, second))
+    found = compare_paired(before, after)
+    return Measurement(value=found.difference, n=found.num_questions, low=found.low, high=found.high)

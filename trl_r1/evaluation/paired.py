@@ -1,0 +1,214 @@
+"""Two policies on the same questions: is one better, how sure is that, and what difference could the set show?"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from trl_r1.errors import R1Error
+from trl_r1.evaluation.uncertainty import Clusters, check_values, cluster_of, quantile, wilson
+
+
+POWER: Final = 0.8  # chance that a difference of the smallest detectable size is found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedComparison:
+    """
+    Difference of two policies, question by question.
+
+    Args:
+        first, second (`float`):
+            Their scores.
+        difference (`float`):
+            `second - first`.
+        low, high (`float`, *optional*):
+            95 % interval for other questions of this kind and other samples; `None` for one cluster.
+        p_value (`float`, *optional*):
+            Two-sided, of no difference.
+        sampling_low, sampling_high (`float`, *optional*):
+            95 % interval for these very questions and other samples; `None` where one answer a question tells nothing.
+        smallest_detectable (`float`, *optional*):
+            Difference that would be found (p below .05) in four of five such comparisons.
+        num_questions, num_clusters (`int`):
+            Questions, and groups of them that are independent of one another.
+        better, worse, equal (`int`):
+            Questions on which the second scores higher, lower, the same.
+        method (`str`):
+            Kind of the first interval.
+    """
+
+    first: float
+    second: float
+    difference: float
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    sampling_low: float | None = None
+    sampling_high: float | None = None
+    smallest_detectable: float | None = None
+    num_questions: int
+    num_clusters: int
+    better: int
+    worse: int
+    equal: int
+    method: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As records keep it."""
+        return dataclasses.asdict(self)
+
+
+Answers = Mapping[Any, Sequence[float]]
+
+
+def compare_paired(first: Answers, second: Answers, *, clusters: Clusters | None = None) -> PairedComparison:
+    """
+    Compare two policies that answered the same questions.
+
+    Student's t over the differences of the questions' means, of clusters where they are named: the questions' own
+    difficulty drops out, which is most of the spread of a score. Where every pair of shares differs by the same there
+    is no spread to go by; the interval is then as wide as Wilson's for no success in as many trials.
+
+    Args:
+        first, second (`Mapping[Hashable, Sequence[float]]`):
+            From question to the values of its answers; the numbers of answers may differ.
+        clusters (`Mapping`, *optional*):
+            From question to its cluster, as of [`~trl_r1.evaluation.uncertainty.estimate_score`].
+
+    Returns:
+        [`PairedComparison`]
+
+    Raises:
+        [`R1Error`]: when the questions differ, there is none, or a value is not finite.
+
+    Example:
+
+    ```python
+    >>> found = compare_paired({"a": [0, 0], "b": [1, 1], "c": [0, 1]}, {"a": [1, 0], "b": [1, 1], "c": [1, 1]})
+    >>> found.difference, found.better, found.equal
+    (0.333..., 2, 1)
+    ```
+    """
+    _check_same(first, second)
+    questions = list(first)
+    for answers in (first, second):
+        for question in questions:
+            check_values(answers[question])
+    before, after = ([_mean(answers[question]) for question in questions] for answers in (first, second))
+    differences = [new - old for old, new in zip(before, after, strict=True)]
+    value = _mean(differences)
+    sums: dict[Hashable, float] = {}
+    for question, own in zip(questions, differences, strict=True):
+        cluster = cluster_of(question, clusters)
+        sums[cluster] = sums.get(cluster, 0.0) + own - value
+    groups, count = len(sums), len(questions)
+    over = "questions" if groups == count else "clusters"
+    error = _standard_error(list(sums.values()), count)
+    shares = all(0 <= own <= 1 for own in (*before, *after))
+    low, high = _interval(value, error, groups, shares)
+    sampling = _sampling_error(first, second)
+    return PairedComparison(
+        first=_mean(before),
+        second=_mean(after),
+        difference=value,
+        low=low,
+        high=high,
+        p_value=_p_value(value, error, groups),
+        sampling_low=None if sampling is None else value - quantile() * sampling,
+        sampling_high=None if sampling is None else value + quantile() * sampling,
+        smallest_detectable=_smallest_detectable(error, groups),
+        num_questions=count,
+        num_clusters=groups,
+        better=sum(own > 0 for own in differences),
+        worse=sum(own < 0 for own in differences),
+        equal=sum(own == 0 for own in differences),
+        method=f"paired, t over {over}" if groups > 1 else f"none: one {over[:-1]}",
+    )
+
+
+def holm(p_values: Mapping[Hashable, float]) -> dict[Hashable, float]:
+    """
+    Adjust p values for their number, by Holm's method: among all that are below .05 then, one is wrong in 20 at most.
+
+    Args:
+        p_values (`Mapping[Hashable, float]`):
+            By comparison.
+
+    Returns:
+        `dict[Hashable, float]`: adjusted, in the order given.
+    """
+    ranked = sorted(p_values, key=lambda name: p_values[name])
+    adjusted, largest = {}, 0.0
+    for rank, name in enumerate(ranked):
+        largest = max(largest, min(1.0, (len(ranked) - rank) * p_values[name]))
+        adjusted[name] = largest
+    return {name: adjusted[name] for name in p_values}
+
+
+def _check_same(first: Answers, second: Answers) -> None:
+    if first.keys() != second.keys():
+        apart = len(first.keys() ^ second.keys())
+        raise R1Error(f"questions: {apart} are not in both; compare answers to the same questions")
+    if not first:
+        raise R1Error("questions: there is none; give at least one")
+
+
+def _standard_error(deviations: Sequence[float], count: int) -> float | None:
+    """Of the mean difference, from the clusters' summed deviations from it; `None` for one cluster."""
+    groups = len(deviations)
+    if groups < 2:
+        return None
+    return math.sqrt(groups / (groups - 1) * math.fsum(own**2 for own in deviations)) / count
+
+
+def _interval(value: float, error: float | None, groups: int, shares: bool) -> tuple[float | None, float | None]:
+    if error is None:
+        return None, None
+    if error <= _ROUNDING and shares:
+        hidden = wilson(0.0, groups)[1]
+        return max(-1.0, value - hidden), min(1.0, value + hidden)
+    half = quantile(groups - 1) * error
+    low, high = value - half, value + half
+    return (max(-1.0, low), min(1.0, high)) if shares else (low, high)
+
+
+_ROUNDING: Final = 1e-12  # of differences that are all the same number
+
+
+def _p_value(value: float, error: float | None, groups: int) -> float | None:
+    """Where all differences are equal, the sign test's: how rarely so many coins fall alike."""
+    from scipy.stats import t
+
+    if error is None:
+        return None
+    if error <= _ROUNDING:
+        return 1.0 if abs(value) <= _ROUNDING else float(2.0 ** (1 - groups))
+    return float(2 * t.sf(abs(value) / error, groups - 1))
+
+
+def _smallest_detectable(error: float | None, groups: int) -> float | None:
+    from scipy.stats import norm
+
+    if error is None or error <= _ROUNDING:
+        return None
+    return (quantile(groups - 1) + float(norm.ppf(POWER))) * error
+
+
+def _sampling_error(first: Answers, second: Answers) -> float | None:
+    """Standard error of the difference on these very questions; `None` unless each has two answers of both."""
+    total = 0.0
+    for answers in (first, second):
+        for own in answers.values():
+            if len(own) < 2:
+                return None
+            mean = _mean(own)
+            total += math.fsum((value - mean) ** 2 for value in own) / (len(own) - 1) / len(own)
+    return math.sqrt(total) / len(first)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
