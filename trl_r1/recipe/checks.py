@@ -68,7 +68,7 @@ def check_recipe(context: RecipeContext) -> list[str]:
     if context.verb in DATA_PROBLEMS:
         problems += DATA_PROBLEMS[context.verb](context.values)
     if context.verb == "evaluate":
-        problems += evaluation_problems(context.values)
+        problems += [*evaluation_problems(context.values), *overwriting_problems(context.values)]
     if context.launching:
         problems += [*_processes(context), *input_problems(context.values, context.folder)]
     return list(dict.fromkeys(problems))  # a bound may be looked at for several reasons

@@ -44,17 +44,21 @@ def input_problems(values: Mapping[str, Any], folder: Path | None) -> Iterator[s
     """
     named = [("model_name_or_path", values.get("model_name_or_path")), ("dataset_name", values.get("dataset_name"))]
     named += [(f"datasets[{index}].path", entry["path"]) for index, entry in enumerate(values.get("datasets") or [])]
-    named += [
-        (f"checkpoints[{index}].path", entry.get("path"))
-        for index, entry in enumerate(values.get("checkpoints") or [])
-    ]
-    named += [
-        (f"suites[{index}].dataset_name", entry.get("dataset_name"))
-        for index, entry in enumerate(values.get("suites") or [])
-    ]
+    named += _of_evaluation(values)
     for field, path in named:
         if isinstance(path, str) and _looks_local(path) and not Path(path).expanduser().exists():
             yield f"{field}: {path!r} does not exist; {_how_to_make(path, folder)}"
+
+
+def _of_evaluation(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Checkpoints and data of an evaluation; a server's name for its model is no folder here."""
+    checkpoints = [] if values.get("engine") == "server" else values.get("checkpoints") or []
+    named = [(f"checkpoints[{index}].path", entry.get("path")) for index, entry in enumerate(checkpoints)]
+    return named + [
+        (f"suites[{index}].{name}", entry.get(name))
+        for index, entry in enumerate(values.get("suites") or [])
+        for name in ("dataset_name", "data_files")
+    ]
 
 
 def overwriting_problems(values: Mapping[str, Any]) -> Iterator[str]:
@@ -72,6 +76,7 @@ def overwriting_problems(values: Mapping[str, Any]) -> Iterator[str]:
     inputs = [(name, values.get(name)) for name in single]
     for name in ("datasets", "held_out_datasets"):
         inputs += [(f"{name}[{index}].path", entry.get("path")) for index, entry in enumerate(values.get(name) or [])]
+    inputs += _of_evaluation(values)
     inputs += [("benchmarks", str(text).split(":", 1)[0]) for text in values.get("benchmarks") or []]
     place = Path(output).expanduser().resolve()
     for name, path in inputs:
