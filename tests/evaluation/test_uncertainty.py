@@ -124,7 +124,8 @@ def test_degrees_of_freedom_follow_the_kurtosis():
     for sample in (normal - normal.mean(), skewed - skewed.mean()):
         expected = 2 * 399 / (kurtosis(sample, fisher=False) - 1)
         assert degrees_of_freedom(list(sample)) == pytest.approx(min(399, expected))
-    assert degrees_of_freedom([1.0] + [-1 / 29] * 29) == pytest.approx(
+    one_right_of_thirty = [1.0] + [-1 / 29] * 29
+    assert degrees_of_freedom(one_right_of_thirty) == pytest.approx(2.145, abs=1e-3)  # next to nothing is known
         2.145, abs=1e-3
     )  # one right question of thirty: next to nothing is known
     assert degrees_of_freedom([1.0, -1.0]) == 1.0
