@@ -65,7 +65,7 @@ def evaluation_record(
         "suite": suite.name,
         "mode": name,
         "variant": questions.variant.name or None,
-        "task_id": suite.task_id or suite.dataset_config or "default",
+        "task_id": suite.task_id or _task_of(suite, questions.benchmark),
         "benchmark": describe_benchmark(questions.benchmark),
         "data": dataclasses.asdict(questions.source),
         **_prompting(questions.renderer, settings),
@@ -96,6 +96,11 @@ def describe_benchmark(benchmark: Benchmark | None) -> dict[str, Any] | None:
         return None
     definition = plain_json(dataclasses.asdict(benchmark))
     return {**definition, "sha256": hash_json(definition)}
+
+
+def _task_of(suite: EvaluationSuite, benchmark: Benchmark | None) -> str:
+    config = suite.dataset_config if benchmark is None else benchmark.config
+    return config or "default"
 
 
 def _weights(engine: GenerationEngine, checkpoint: Checkpoint) -> str | None:

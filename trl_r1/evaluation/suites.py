@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Literal
 
 from trl_r1.chat_template import load_template
 from trl_r1.data.prompt_variants import PROBLEM_FIELD, PromptVariant
 from trl_r1.errors import R1Error, RecipeError
+from trl_r1.evaluation.entries import build_entry, read_variants, with_benchmark
 from trl_r1.generation import GenerationEngine, SamplingParameters
 from trl_r1.generation.engine_loading import load_engine
-from trl_r1.recipe.suite_checks import BENCHMARK_FIXES, MODE_SHORTCUTS, SUITE_VERIFIERS
+from trl_r1.recipe.suite_checks import SUITE_VERIFIERS
 from trl_r1.script_arguments import EngineArguments
 from trl_r1.verifiers.verdict import VerifierName
 
 
-Entry = TypeVar("Entry")
 SuiteVerifier = Literal["auto"] | VerifierName
-BENCHMARK_GIVES: Final = ("instruction", "max_completion_length", "pass_at", "cons_at", "verifier")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,18 +141,18 @@ class EvaluationSuite:
             if not isinstance(modes, Mapping) or not modes:
                 raise RecipeError([f"{where}.modes: {modes!r} is no mapping; write {{greedy: {{temperature: 0}}}}"])
             values["modes"] = {
-                name: _build(Mode, settings or {}, f"{where}.modes.{name}", problems)
+                name: build_entry(Mode, settings or {}, f"{where}.modes.{name}", problems)
                 for name, settings in modes.items()
             }
         for name in ("metrics", "language_ignored_tokens", "pass_at", "cons_at"):
             if name in values:
                 values[name] = tuple(values[name])
         if "prompt_variants" in values:
-            values["prompt_variants"] = tuple(_variants(values["prompt_variants"], f"{where}.prompt_variants"))
+            values["prompt_variants"] = tuple(read_variants(values["prompt_variants"], f"{where}.prompt_variants"))
         verifier = values.get("verifier", "math")
         if verifier not in SUITE_VERIFIERS:
             problems.append(f"{where}.verifier: {verifier!r} is unknown; use one of {', '.join(SUITE_VERIFIERS)}")
-        suite = _build(cls, values, where, problems)
+        suite = build_entry(cls, values, where, problems)
         if "benchmark" not in values and not values.get("dataset_name"):
             problems.append(f"{where}.dataset_name: it is missing; every entry needs one, or a benchmark")
         if problems or suite is None:
@@ -217,7 +214,7 @@ class Checkpoint:
             [`RecipeError`]: with every field that is unknown or missing.
         """
         problems: list[str] = []
-        checkpoint = _build(cls, dict(values), f"checkpoints.{values.get('name', '?')}", problems)
+        checkpoint = build_entry(cls, dict(values), f"checkpoints.{values.get('name', '?')}", problems)
         if problems or checkpoint is None:
             raise RecipeError(problems)
         return checkpoint
@@ -268,77 +265,3 @@ class Checkpoint:
         if self.chat_template:
             tokenizer.chat_template = load_template(self.chat_template)
         return tokenizer
-
-
-def with_benchmark(values: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    A suite's entry with what its benchmark says of all it leaves open. `num_samples`, `temperature` and `top_p` are
-    those of its one mode, `sampled`, where it names no modes.
-
-    Raises:
-        [`RecipeError`]: when the benchmark is unknown, or says what the entry says too.
-    """
-    from trl_r1.evaluation.benchmarks import get_benchmark
-
-    benchmark = get_benchmark(values["benchmark"])
-    where = f"suites.{values.get('name', benchmark.name)}"
-    fixed = [name for name in BENCHMARK_FIXES if name in values]
-    sampling = {name: values[name] for name in MODE_SHORTCUTS if name in values}
-    problems = [f"{where}.{name}: it is the benchmark's to say; leave it out" for name in fixed]
-    if sampling and "modes" in values:
-        problems += [f"{where}.{name}: it has no effect beside modes; set it in a mode" for name in sampling]
-    if problems:
-        raise RecipeError(problems)
-    paper = {name: getattr(benchmark, name) for name in MODE_SHORTCUTS}
-    defaults = {
-        "name": benchmark.name,
-        "modes": {"sampled": {**paper, **sampling}},
-        **{name: getattr(benchmark, name) for name in BENCHMARK_GIVES},
-        "group_by": "group" if benchmark.group_by else None,
-        "cluster_by": "cluster" if benchmark.cluster_by else None,
-    }
-    given = {name: value for name, value in values.items() if name not in MODE_SHORTCUTS}
-    filled = {**{name: value for name, value in defaults.items() if value is not None}, **given}
-    if "modes" in values or "num_samples" in sampling:
-        drawn = [mode.get("num_samples", 1) for mode in filled["modes"].values() if isinstance(mode, Mapping)]
-        for name in {"pass_at", "cons_at"} - values.keys():  # as far as these samples go
-            filled[name] = tuple(k for k in filled[name] if k <= min(drawn, default=1))
-    return filled
-
-
-def _variants(given: Any, where: str) -> Iterator[PromptVariant]:
-    """Prompt variants: the name or file of a bank, or a list of such and of mappings."""
-    for entry in given if isinstance(given, (list, tuple)) else [given]:
-        if isinstance(entry, PromptVariant):
-            yield entry
-        elif isinstance(entry, Mapping):
-            problems: list[str] = []
-            examples = tuple(tuple(pair) for pair in entry.get("examples") or ())
-            variant = _build(PromptVariant, {**entry, "examples": examples}, f"{where}.{entry.get('name')}", problems)
-            if variant is None:
-                raise RecipeError(problems)
-            yield variant
-        else:
-            from trl_r1.data.phrasings import load_variants
-
-            yield from load_variants(entry)
-
-
-def _build(kind: type[Entry], values: Mapping[str, Any], where: str, problems: list[str]) -> Entry | None:
-    """Build a dataclass, adding what is wrong to `problems`."""
-    found = list(_field_problems(kind, values, where))
-    problems += found
-    return None if found else kind(**values)
-
-
-def _field_problems(kind: Any, values: Mapping[str, Any], where: str) -> Iterator[str]:
-    fields = {spec.name: spec for spec in dataclasses.fields(kind)}
-    for name in values:
-        if name not in fields:
-            near = difflib.get_close_matches(str(name), fields, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(fields)}"
-            yield f"{where}.{name}: no such field; {hint}"
-    for name, spec in fields.items():
-        needed = spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
-        if needed and not values.get(name):
-            yield f"{where}.{name}: it is missing; every entry needs one"

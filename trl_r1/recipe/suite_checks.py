@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -142,8 +142,7 @@ def _benchmark_problems(where: str, suite: Mapping[str, Any]) -> Iterator[str]:
     for field in MODE_SHORTCUTS:
         if suite.get(field) is not None and suite.get("modes") is not None:
             yield f"{where}.{field}: it has no effect beside modes; set it in a mode"
-    given = {field: suite[field] for field in MODE_SHORTCUTS if suite.get(field) is not None}
-    yield from mode_problems(where, given)
+    yield from mode_problems(where, {field: suite[field] for field in MODE_SHORTCUTS if suite.get(field) is not None})
 
 
 def _instruction_problems(where: str, entry: Mapping[str, Any]) -> Iterator[str]:
@@ -192,15 +191,18 @@ def _k_problems(where: str, name: str, suite: Mapping[str, Any]) -> Iterator[str
 
 def _samples_drawn(suite: Mapping[str, Any]) -> int | None:
     """Samples a question in the mode that draws most; `None` where that cannot be told."""
-    modes = suite.get("modes")
-    if isinstance(modes, Mapping):
-        drawn = [mode.get("num_samples", 1) if isinstance(mode, Mapping) else 1 for mode in modes.values()]
-    elif suite.get("benchmark") is not None:
-        own = _definition(suite["benchmark"]).get("num_samples")
-        drawn = [suite["num_samples"] if suite.get("num_samples") is not None else own]
-    else:
-        drawn = [1]
+    modes = suite["modes"].values() if isinstance(suite.get("modes"), Mapping) else [suite]
+    own = _definition(suite["benchmark"]).get("num_samples") if suite.get("benchmark") is not None else 1
+    drawn = [_first(mode.get("num_samples"), 1 if mode.get("temperature") == 0 else own) for mode in _mappings(modes)]
     return max(drawn) if drawn and all(_is_count(number) for number in drawn) else None
+
+
+def _mappings(modes: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
+    yield from (mode if isinstance(mode, Mapping) else {} for mode in modes)
+
+
+def _first(given: Any, otherwise: Any) -> Any:
+    return otherwise if given is None else given
 
 
 def _variants_problems(where: str, given: Any) -> Iterator[str]:
