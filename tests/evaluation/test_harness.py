@@ -63,7 +63,7 @@ def test_the_record_holds_hand_computed_values(tokenizer, questions, plain, tmp_
     assert engine.prompts[0] == "user : what is a 4 plus b 5 ? assistant :"
     metrics = {name: Measurement(**values) for name, values in record["metrics"].items()}
     assert (metrics["accuracy"].value, metrics["accuracy"].n) == (2 / 3, 3)
-    assert (metrics["accuracy"].low, metrics["accuracy"].high) == wilson_interval(2, 3)
+    assert (metrics["accuracy"].low, metrics["accuracy"].high) == pytest.approx(wilson_interval(2, 3))
     assert (metrics["well_formed"].value, metrics["well_formed"].n) == (0.75, 4)
     # Chains with words: "plus" (en), and "加" and "so" in a Chinese question; single letters are no words.
     assert (metrics["mixed"].value, metrics["mixed"].n) == (0.5, 2)
@@ -244,3 +244,34 @@ def test_different_questions_do_not_compare(tokenizer, questions, plain, tmp_pat
 def test_the_record_says_what_a_benchmark_calls_the_task(tokenizer, questions, plain, tmp_path, fields, task):
     [record], _ = evaluate(tokenizer, questions, plain, tmp_path, **fields)
     assert record["task_id"] == task
+
+
+def test_questions_have_names_that_no_two_share(tokenizer, plain, tmp_path):
+    rows = [{**QUESTIONS[0], "question_id": name} for name in ("x", "x (2)", "x", "", None, "ü/é\n")]
+    write_jsonl(tmp_path / "named" / "test.jsonl", rows)
+    [record], _ = evaluate(tokenizer, str(tmp_path / "named"), plain, tmp_path, ANSWERS[:1] * 6)
+    names = [row["question_id"] for row in answers_of(tmp_path / record["samples"])]
+    assert names[:3] == ["x", "x (2)", "x (3)"]
+    assert (len(set(names)), len(names[3]), names[4], names[5]) == (6, 16, f"{names[3]} (2)", "ü/é\n")
+
+
+def test_words_around_a_question_are_part_of_the_prompt(tokenizer, questions, plain, tmp_path):
+    fields = {"instruction": "so {problem} ?", "system_prompt": "hello friend"}
+    [record], engine = evaluate(tokenizer, questions, plain, tmp_path, **fields)
+    assert engine.prompts[0] == "hello friend\n\nuser : so what is a 4 plus b 5 ? ? assistant :"
+    assert (record["instruction"], record["system_prompt"]) == ("so {problem} ?", "hello friend")
+    ready = tmp_path / "ready"
+    write_jsonl(ready / "test.jsonl", [{"prompt": "a b c", "solution": "9", "num_operations": 1}])
+    with pytest.raises(DataError, match=r"instruction: .* cannot be put around the ready-made prompt"):
+        evaluate(tokenizer, str(ready), plain, tmp_path, **fields)
+    [record], engine = evaluate(tokenizer, str(ready), plain, tmp_path, ANSWERS[:1])
+    assert engine.prompts == ["a b c"]
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "数学", "🙂", "x" * 300, "数" * 300, "a\nb"])
+def test_any_name_makes_a_file(tokenizer, questions, plain, tmp_path, name):
+    suite = EvaluationSuite(name=name, dataset_name=questions, modes={name: Mode()})
+    checkpoint = Checkpoint(name=name, path="no/where", prompt_template=plain)
+    [record] = evaluate_policy(ScriptedEngine(tokenizer, ANSWERS), suite, checkpoint, tmp_path / "out")
+    assert (tmp_path / "out" / record["samples"]).is_file()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [record["samples"]]

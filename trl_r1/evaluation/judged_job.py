@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +19,7 @@ from trl_r1.generation.jobs import BatchStep, GenerationJob
 from trl_r1.generation.jobs.steps import Rows
 from trl_r1.generation.types import Prompt
 from trl_r1.rewards.completions import parse_completions
-from trl_r1.stage_record import collect_versions, hash_json, plain_json
+from trl_r1.stage_record import collect_versions
 from trl_r1.verifiers import Judgement, Verdict
 
 
@@ -140,10 +142,19 @@ class JudgedJob:
         """What decides the verdicts beside the samples."""
         return {
             "verifier": self.verifier,
-            "rows_sha256": hash_json(plain_json(list(self.rows))),
-            "prefills_sha256": hash_json(list(self.prefills)),
+            "rows_sha256": _digest(self.rows),
+            "prefills_sha256": _digest(self.prefills),
             "versions": collect_versions(),
         }
+
+
+def _digest(values: Iterable[Any]) -> str:
+    """A hash of values as JSON has them, one after the other: the tests of a code benchmark are large."""
+    digest = hashlib.sha256()
+    for value in values:
+        digest.update(json.dumps(value, sort_keys=True, default=str).encode())
+        digest.update(b"\n")
+    return digest.hexdigest()
 
 
 def _verdict_row(judgement: Judgement | None) -> dict[str, Any]:

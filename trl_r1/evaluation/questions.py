@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections import Counter
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -161,12 +161,13 @@ def _check_judges(rows: Sequence[Mapping[str, Any]], suite: EvaluationSuite) -> 
 
 def _name_questions(rows: Sequence[dict[str, Any]]) -> None:
     """Give each question its name: the data set's own, or a hash of what is asked; of those asked twice, numbered."""
-    seen: Counter[str] = Counter()
+    taken: set[str] = set()
     for row in rows:
         own = row.get(ID_COLUMN)
         name = str(own) if own not in (None, "") else hashlib.sha256(row["problem"].encode()).hexdigest()[:16]
-        seen[name] += 1
-        row[ID_COLUMN] = name if seen[name] == 1 else f"{name} ({seen[name]})"
+        numbered = (f"{name} ({number})" for number in itertools.count(2))
+        row[ID_COLUMN] = next(found for found in itertools.chain([name], numbered) if found not in taken)
+        taken.add(row[ID_COLUMN])
 
 
 def _is_bare(variant: PromptVariant) -> bool:
