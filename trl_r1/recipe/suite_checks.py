@@ -192,7 +192,10 @@ def _k_problems(where: str, name: str, suite: Mapping[str, Any]) -> Iterator[str
 def _samples_drawn(suite: Mapping[str, Any]) -> int | None:
     """Samples a question in the mode that draws most; `None` where that cannot be told."""
     modes = suite["modes"].values() if isinstance(suite.get("modes"), Mapping) else [suite]
-    own = _definition(suite["benchmark"]).get("num_samples") if suite.get("benchmark") is not None else 1
+    own: Any = 1
+    if suite.get("benchmark") is not None:
+        definition = _definition(suite["benchmark"])
+        own = definition.get("num_samples", 1) if definition else None  # one that there is not is told elsewhere
     drawn = [_first(mode.get("num_samples"), 1 if mode.get("temperature") == 0 else own) for mode in _mappings(modes)]
     return max(drawn) if drawn and all(_is_count(number) for number in drawn) else None
 
