@@ -76,6 +76,12 @@ def test_an_unknown_benchmark_is_named_with_the_nearest():
     assert problem == "suites[0].benchmark: 3 is not text; give a name or a YAML file"
 
 
+def test_a_family_of_puzzles_is_a_benchmark():
+    assert list(suite_problems([{"benchmark": "reasoning_gym/chain_sum"}])) == []
+    [problem] = suite_problems([{"benchmark": "reasoning_gym/chain_sums"}])
+    assert problem == "suites[0].benchmark: reasoning-gym has no family 'chain_sums'; did you mean 'chain_sum'?"
+
+
 def test_two_names_that_would_share_a_file_are_refused():
     found = list(suite_problems([PLAIN, {**PLAIN, "name": "su.ms"}, {**PLAIN, "name": "sums"}]))
     assert found == ["suites[2].name: 'sums' stands twice; results would overwrite each other"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ from trl_r1.verifiers import check_golds
 
 if TYPE_CHECKING:
     from trl_r1.evaluation.benchmarks import Benchmark
+
+logger = logging.getLogger(__name__)
 
 ID_COLUMN = "question_id"
 BARE = PromptVariant(name="")  # a question with nothing around it
@@ -125,9 +128,11 @@ def _of_benchmark(suite: EvaluationSuite, renderer: PromptRenderer) -> Questions
     for field, column in _needed_columns(suite):
         check_column(dataset, column, field, benchmark.name)
     rows = [{**row, "solution": gold_text(row.get("solution"))} for row in dataset]
-    _check_golds(rows, benchmark.name)
-    rows = [{**row, "prompt": None} for row in rows]
-    return Questions(rows=rows, source=source, renderer=renderer, benchmark=benchmark)
+    usable = list(_with_usable_golds(rows, benchmark.name))
+    if len(usable) < len(rows):
+        dropped = {**source.dropped, "gold_unusable": len(rows) - len(usable)}
+        source = dataclasses.replace(source, rows_kept=len(usable), dropped=dropped)
+    return Questions(rows=usable, source=source, renderer=renderer, benchmark=benchmark)
 
 
 def _needed_columns(suite: EvaluationSuite) -> Iterator[tuple[str, str]]:
@@ -136,16 +141,23 @@ def _needed_columns(suite: EvaluationSuite) -> Iterator[tuple[str, str]]:
     yield from ((field, column) for field, column in named.items() if column)
 
 
-def _check_golds(rows: Sequence[Mapping[str, Any]], name: str) -> None:
-    """Refuse a benchmark with a reference answer that no answer could ever equal: its score would be too low."""
+def _with_usable_golds(rows: Sequence[Mapping[str, Any]], name: str) -> Iterator[dict[str, Any]]:
+    """
+    The rows but for those whose reference answer no answer could ever be found to equal.
+
+    Raises:
+        [`DataError`]: when none is left.
+    """
     golds = list(dict.fromkeys(row["solution"] for row in rows if route_of(row) == "math"))
-    unusable = [(gold, why) for gold, why in zip(golds, check_golds(golds), strict=True) if why is not None]
+    unusable = {gold: why for gold, why in zip(golds, check_golds(golds), strict=True) if why is not None}
+    kept = [row for row in rows if not (route_of(row) == "math" and row["solution"] in unusable)]
     if unusable:
-        gold, why = unusable[0]
-        raise DataError(
-            f"{name}: {len(unusable)} reference answers can be confirmed by no verifier, such as {gold!r} ({why}); "
-            "mend these rows, or leave them out of data_files"
-        )
+        gold, why = next(iter(unusable.items()))
+        lost = len(rows) - len(kept)
+        logger.warning("%s: %d reference answers are unusable, such as %r: %s", name, lost, gold, why)
+    if not kept:
+        raise DataError(f"{name}: no question has a reference answer that could be confirmed; mend data_files")
+    yield from ({**row, "prompt": None} for row in kept)
 
 
 def _check_judges(rows: Sequence[Mapping[str, Any]], suite: EvaluationSuite) -> None:

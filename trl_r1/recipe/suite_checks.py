@@ -31,6 +31,7 @@ DEFAULT_MODES: Final = ("sampled", "greedy")  # of a suite that names none
 BENCHMARK_MODES: Final = ("sampled",)
 _MODE_FIELDS: Final = ("temperature", "top_p", "prefill", "prefill_column", "num_samples", "max_completion_length")
 _COUNTS: Final = ("max_rows", "max_completion_length")
+GYM: Final = "reasoning_gym/"  # before the name of a family of puzzles
 _DEFINITIONS: Final = ("evaluation", "benchmarks", "definitions")
 _BANKS: Final = ("data", "phrasings")
 _ENDS: Final = (".yaml", ".yml")
@@ -134,6 +135,8 @@ def _benchmark_problems(where: str, suite: Mapping[str, Any]) -> Iterator[str]:
     if name.endswith(_ENDS):
         if not find_file(name).is_file():
             yield f"{where}.benchmark: there is no file {name!r}; give a YAML file, or one of {_list(known)}"
+    elif name.startswith(GYM):
+        yield from _family_problems(where, name)
     elif name not in known:
         yield f"{where}.benchmark: {name!r} is unknown; {nearest(name, known) or 'use one of ' + _list(known)}"
     for field in BENCHMARK_FIXES:
@@ -143,6 +146,22 @@ def _benchmark_problems(where: str, suite: Mapping[str, Any]) -> Iterator[str]:
         if suite.get(field) is not None and suite.get("modes") is not None:
             yield f"{where}.{field}: it has no effect beside modes; set it in a mode"
     yield from mode_problems(where, {field: suite[field] for field in MODE_SHORTCUTS if suite.get(field) is not None})
+
+
+def _family_problems(where: str, name: str) -> Iterator[str]:
+    """Whether reasoning-gym has a family of puzzles."""
+    from trl_r1.verifiers.reasoning_gym import require_reasoning_gym
+
+    try:
+        require_reasoning_gym()
+    except R1Error as error:
+        yield f"{where}.benchmark: {name!r}: {error}"
+        return
+    from reasoning_gym.factory import DATASETS
+
+    if name.removeprefix(GYM) not in DATASETS:
+        hint = nearest(name.removeprefix(GYM), DATASETS) or "see reasoning_gym.factory.DATASETS for its names"
+        yield f"{where}.benchmark: reasoning-gym has no family {name.removeprefix(GYM)!r}; {hint}"
 
 
 def _instruction_problems(where: str, entry: Mapping[str, Any]) -> Iterator[str]:
