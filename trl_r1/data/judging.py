@@ -9,6 +9,7 @@ from typing import Any, Literal
 from trl_r1.chat_template import ParsedCompletion, prefill_of
 from trl_r1.generation import Completion
 from trl_r1.rewards.completions import parse_completions
+from trl_r1.rewards.instruction_checks import read_instructions
 from trl_r1.rewards.sandboxed import is_missing
 from trl_r1.verifiers import Judgement, Verdict, verify_code_batch, verify_math_batch
 from trl_r1.verifiers.answers.extraction import gradable_answer
@@ -21,6 +22,7 @@ from trl_r1.verifiers.verdict import VerifierName
 
 VERIFIED_AT_ONCE = 1024  # answers a batch of the verifier, whose deadline is for the batch
 PROGRAMS_AT_ONCE = 128  # of programs, which take longer
+INSTRUCTIONS = "instructions"  # the `reward_type` of rows whose answer must follow instructions, all of them
 JUDGE = "judge"  # the `reward_type` of rows that a model judges, given their reference answer
 
 
@@ -151,8 +153,9 @@ def route_of(row: Mapping[str, Any]) -> str | None:
 
     Returns:
         `str` or `None`: `"judge"` if its `reward_type` says so; `"repair"` with a `repair_task`; `"code"` with
-        `tests`; `"puzzle"` with an `entry` of reasoning-gym; `"choice"` with `choices` (or that `reward_type`) and
-        `"math"` without, both with a `solution`. `None` for a row that nothing decides.
+        `tests`; `"puzzle"` with an `entry` of reasoning-gym; `"instructions"` with that `reward_type`; `"choice"` with
+        `choices` (or that `reward_type`) and `"math"` without, both with a `solution`. `None` for a row that nothing
+        decides.
     """
     if row.get("reward_type") == JUDGE:
         return JUDGE if row.get("solution") is not None else None
@@ -162,6 +165,8 @@ def route_of(row: Mapping[str, Any]) -> str | None:
         return "code"
     if _is_puzzle(row.get("entry")):
         return "puzzle"
+    if row.get("reward_type") == INSTRUCTIONS and not is_missing(row.get("instructions")):
+        return INSTRUCTIONS
     if row.get("solution") is None:
         return None
     return "choice" if row.get("choices") or row.get("reward_type") == "choice" else "math"
@@ -205,6 +210,8 @@ def _judge_route(
         return judge_answers(parsed, [row["solution"] for row in rows])
     if route == "repair":
         return judge_repairs(parsed, [row["repair_task"] for row in rows])
+    if route == INSTRUCTIONS:
+        return [_judge_instructions(row["instructions"], read) for row, read in zip(rows, parsed, strict=True)]
     if route == "choice":
         return [
             verify_choice(gradable_answer(read) or "", str(row["solution"]), row.get("choices") or None)
@@ -217,6 +224,17 @@ def _judge_route(
         batch = pairs[start : start + at_once]
         judged += verify_puzzles(batch) if route == "puzzle" else verify_code_batch(batch)
     return judged
+
+
+def _judge_instructions(given: Any, parsed: ParsedCompletion) -> Judgement:
+    """Right where the answer follows every instruction; instructions that cannot be read are a fault of the row."""
+    try:
+        instructions = read_instructions(given)
+    except ValueError as error:
+        return Judgement(Verdict.UNDECIDABLE, str(error), "fault")
+    broken = [instruction.type for instruction in instructions if not instruction.holds(parsed.answer or "")]
+    reason = f"does not follow {', '.join(broken)}" if broken else f"follows all {len(instructions)}"
+    return Judgement(Verdict.WRONG if broken else Verdict.CORRECT, reason, "exact")
 
 
 def judge_answers(parsed: Sequence[ParsedCompletion], golds: Sequence[str | None]) -> list[Judgement | None]:
