@@ -11,18 +11,18 @@ refused or made anew, never mixed in.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from trl_r1.data.judging import JudgedSample
 from trl_r1.errors import R1Error
+from trl_r1.evaluation.asking import Asked, ways_to_measure
+from trl_r1.evaluation.asking import file_stem as file_stem
 from trl_r1.evaluation.judged_job import JudgedJob
 from trl_r1.evaluation.metrics import MetricContext, SampleMetric, resolve_metrics
 from trl_r1.evaluation.questions import Questions as Questions
@@ -33,33 +33,17 @@ from trl_r1.evaluation.questions import prompts_of as prompts_of
 from trl_r1.evaluation.records import evaluation_record
 from trl_r1.evaluation.sample_files import write_samples
 from trl_r1.evaluation.scoring import ScoredSample, sample_row, summarise
-from trl_r1.evaluation.suites import Checkpoint, EvaluationSuite, Mode
-from trl_r1.generation import GenerationEngine, SamplingParameters
+from trl_r1.evaluation.suites import Checkpoint, EvaluationSuite
+from trl_r1.generation import GenerationEngine
 from trl_r1.generation.jobs.locking import release_shares
 from trl_r1.generation.jobs.shares import end_share, share_of
-from trl_r1.generation.types import Prompt
-from trl_r1.recipe.suite_checks import file_name_of
 from trl_r1.verifiers import Verdict
 
 
 WORK_NAME: Final = ".work"
 MAX_UNDECIDABLE: Final = 0.05  # share of the judged answers; a score that leaves out more is of other questions
-LONGEST_STEM: Final = 160  # bytes; a file's name may have 255
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A suite in one mode and one way to ask."""
-
-    mode_name: str
-    mode: Mode
-    params: SamplingParameters
-    questions: Questions
-    prompts: list[Prompt]
-    prefills: list[str]
-    stem: str
 
 
 def evaluate_policy(
@@ -167,101 +151,6 @@ def remove_work(folder: Path, stem: str, rank: int = 0, world_size: int = 1) -> 
         folder.rmdir()
 
 
-def file_stem(*parts: str) -> str:
-    """
-    A file name of a checkpoint's, suite's, mode's and variant's names.
-
-    Example:
-
-    ```python
-    >>> file_stem("r1", "6 and 7 operations", "greedy")
-    'r1-6_and_7_operations-greedy'
-    ```
-    """
-    stem = "-".join(map(file_name_of, parts))
-    if len(stem.encode()) <= LONGEST_STEM:
-        return stem
-    short = stem.encode()[:LONGEST_STEM].decode(errors="ignore")
-    return f"{short}-{hashlib.sha256(stem.encode()).hexdigest()[:12]}"
-
-
-class PromptReader(Protocol):
-    """What of an engine reads prompts."""
-
-    @property
-    def tokenizer(self) -> Any:
-        """See [`GenerationEngine`]."""
-        ...
-
-    @property
-    def context_length(self) -> int | None:
-        """See [`GenerationEngine`]."""
-        ...
-
-    def prompt_lengths(self, prompts: Sequence[Prompt]) -> list[int]:
-        """See [`GenerationEngine`]."""
-        ...
-
-
-def ways_to_measure(
-    engine: PromptReader, suite: EvaluationSuite, checkpoint: Checkpoint, common: Mapping[str, int]
-) -> Iterator[Asked]:
-    """
-    The suite in each mode and way to ask, each checked.
-
-    Args:
-        engine ([`PromptReader`]):
-            Reads the prompts.
-        suite ([`EvaluationSuite`]), checkpoint ([`Checkpoint`]):
-            Who is asked what.
-        common (`Mapping[str, int]`):
-            `max_completion_length`, `seed` and `batch_size`, as of [`evaluate_policy`].
-
-    Raises:
-        [`DataError`], [`RecipeError`], [`TemplateError`] or [`R1Error`]: as [`evaluate_policy`].
-    """
-    settings = {name: suite.parameters(mode, **common) for name, mode in suite.modes.items()}
-    first = load_questions(engine.tokenizer, suite, checkpoint)
-    for variant in suite.ways_to_ask:
-        questions = first if variant == first.variant else first.asked_as(variant, checkpoint)
-        for name, mode in suite.modes.items():
-            prompts, prefills = prompts_of(questions, mode)
-            check_length(engine, prompts, settings[name], f"suites.{suite.name}.modes.{name}", checkpoint.name)
-            yield Asked(
-                mode_name=name,
-                mode=mode,
-                params=settings[name],
-                questions=questions,
-                prompts=prompts,
-                prefills=prefills,
-                stem=file_stem(checkpoint.name, suite.name, name, *([variant.name] if variant.name else [])),
-            )
-
-
-def check_length(
-    engine: PromptReader, prompts: Sequence[Prompt], params: SamplingParameters, where: str, checkpoint: str
-) -> None:
-    """
-    Refuse questions that leave no room for an answer.
-
-    Raises:
-        [`R1Error`]: naming how many there are, and what would fit.
-    """
-    limit = engine.context_length
-    if limit is None:
-        return
-    lengths = engine.prompt_lengths(prompts)
-    long = sum(length + params.max_new_tokens > limit for length in lengths)
-    if long:
-        room = limit - max(lengths)
-        fix = f"set max_completion_length to at most {room}, or " if room > 0 else ""
-        raise R1Error(
-            f"{where}: {long} of {len(prompts)} questions, of up to {max(lengths)} tokens, do not fit the {limit} "
-            f"positions of {checkpoint} with max_completion_length {params.max_new_tokens}; {fix}measure a model of a "
-            "longer context"
-        )
-
-
 def _check_decided(job: JudgedJob, scored: Sequence[ScoredSample], suite: EvaluationSuite, limit: float) -> None:
     """
     Refuse a score of what is left when the verifier fails often. The samples stay; the verdicts are made again.
@@ -298,18 +187,7 @@ def _write(
     summary = summarise(scored, metrics, suite.group_by)
     variant = asked.questions.variant.name or None
     write_samples(path, [sample_row(item, suite.group_by, suite.cluster_by, variant) for item in scored])
-    record = evaluation_record(
-        engine,
-        checkpoint,
-        suite,
-        (asked.mode_name, asked.mode),
-        asked.questions,
-        asked.prompts,
-        asked.params,
-        summary,
-        job.summary(),
-        path.name,
-    )
+    record = evaluation_record(engine, checkpoint, suite, asked, summary, job.summary(), path.name)
     logger.info("%s: %s", asked.stem, _describe(record["metrics"]))
     return record
 

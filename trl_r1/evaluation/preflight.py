@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from trl_r1.evaluation.harness import ways_to_measure
+from trl_r1.evaluation.asking import ways_to_measure
 from trl_r1.evaluation.metrics import MetricContext, resolve_metrics
 from trl_r1.evaluation.suites import Checkpoint, EvaluationSuite
 from trl_r1.generation.prompts import encode_prompt

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from trl_r1.chat_template import template_hash
 from trl_r1.data.prompt_variants import PromptVariant
 from trl_r1.data.rendering import PromptRenderer
-from trl_r1.evaluation.questions import Questions
+from trl_r1.evaluation.asking import Asked
 from trl_r1.evaluation.suites import Checkpoint, EvaluationSuite, Mode
-from trl_r1.generation import GenerationEngine, SamplingParameters
-from trl_r1.generation.types import Prompt
+from trl_r1.generation import GenerationEngine
 from trl_r1.stage_record import collect_versions, hash_json, hash_model, plain_json
 
 
@@ -27,10 +26,7 @@ def evaluation_record(
     engine: GenerationEngine,
     checkpoint: Checkpoint,
     suite: EvaluationSuite,
-    mode: tuple[str, Mode],
-    questions: Questions,
-    prompts: Sequence[Prompt],
-    params: SamplingParameters,
+    asked: Asked,
     summary: Mapping[str, Any],
     drawn: GenerationSummary,
     samples: str,
@@ -43,12 +39,8 @@ def evaluation_record(
             What answered.
         checkpoint ([`Checkpoint`]), suite ([`EvaluationSuite`]):
             Who was asked what.
-        mode (`tuple[str, Mode]`):
-            How it answered, with the name.
-        questions ([`Questions`]), prompts (`Sequence[Prompt]`):
-            The questions, and what the policy read.
-        params ([`SamplingParameters`]):
-            How it was sampled.
+        asked ([`Asked`]):
+            In which mode and by which words: what the policy read.
         summary (`Mapping[str, Any]`):
             Of [`~trl_r1.evaluation.scoring.summarise`].
         drawn ([`GenerationSummary`]):
@@ -56,21 +48,21 @@ def evaluation_record(
         samples (`str`):
             Name of the file of answers.
     """
-    name, settings = mode
+    questions, params = asked.questions, asked.params
     record = {
         "checkpoint": checkpoint.name,
         "path": checkpoint.path,
         "revision": checkpoint.revision,
         "weights_sha256": _weights(engine, checkpoint),
         "suite": suite.name,
-        "mode": name,
+        "mode": asked.mode_name,
         "variant": questions.variant.name or None,
         "task_id": suite.task_id or _task_of(suite, questions.benchmark),
         "benchmark": describe_benchmark(questions.benchmark),
         "data": dataclasses.asdict(questions.source),
-        **_prompting(questions.renderer, settings),
+        **_prompting(questions.renderer, asked.mode),
         **_words(questions.variant),
-        "prompts_sha256": hash_json(plain_json(list(prompts))),
+        "prompts_sha256": hash_json(plain_json(asked.prompts)),
         "sampling": dataclasses.asdict(params),
         "seed": params.seed,
         "engine": engine.identity,
