@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from trl_r1.script_arguments import EngineArguments
 
 
-def load_engine(
-    arguments: EngineArguments, model_args: ModelConfig, tokenizer: Any | None = None
-) -> GenerationEngine:
+def load_engine(arguments: EngineArguments, model_args: ModelConfig, tokenizer: Any | None = None) -> GenerationEngine:
     """
     Load what a recipe samples with.
 

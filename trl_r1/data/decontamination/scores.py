@@ -60,7 +60,7 @@ def find_sample_files(paths: Sequence[str | Path]) -> list[Path]:
     for path in map(Path, paths):
         found = _samples_of(path) if path.is_dir() else [path] if path.is_file() else []
         if not found:
-            raise DataError(f"samples: {str(path)!r} holds no {_SAMPLES[0]}; name an evaluation's folder or a file of it")
+            raise DataError(f"samples: {str(path)!r} holds no {_SAMPLES[0]}; name an evaluation's folder or file")
         files += found
     return files
 
