@@ -4,8 +4,10 @@ import pytest
 from scripted_engine import ScriptedEngine
 
 from trl_r1.data import read_jsonl, write_jsonl
-from trl_r1.errors import DataError, R1Error
+from trl_r1.errors import DataError, R1Error, RecipeError
 from trl_r1.evaluation import Checkpoint, EvaluationSuite, Mode, compare, evaluate_policy, wilson_interval
+from trl_r1.evaluation.benchmarks import get_benchmark
+from trl_r1.evaluation.questions import load_questions
 from trl_r1.evaluation.sample_files import read_samples
 from trl_r1.generation import TransformersEngine
 from trl_r1.stage_record import Measurement, hash_weights
@@ -275,3 +277,44 @@ def test_any_name_makes_a_file(tokenizer, questions, plain, tmp_path, name):
     [record] = evaluate_policy(ScriptedEngine(tokenizer, ANSWERS), suite, checkpoint, tmp_path / "out")
     assert (tmp_path / "out" / record["samples"]).is_file()
     assert [path.name for path in (tmp_path / "out").iterdir()] == [record["samples"]]
+
+
+def test_a_benchmark_says_what_the_suite_leaves_open(tokenizer, plain, tmp_path):
+    rows = [{"question": f"what is {n} plus 1 ?", "answer": f"so\n#### {n + 1}"} for n in range(3)]
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    entry = {"benchmark": "gsm8k", "data_files": str(tmp_path / "rows.jsonl"), "num_samples": 2}
+    suite = EvaluationSuite.from_mapping({**entry, "max_completion_length": 64})
+    answers = [f"<think> so </think> <answer> {n} </answer>" for n in (1, 0, 2, 2, 0, 3)]
+    checkpoint = Checkpoint(name="zero", path="no/where", prompt_template=plain)
+    engine = ScriptedEngine(tokenizer, answers)
+    [record] = evaluate_policy(engine, suite, checkpoint, tmp_path / "out")
+    benchmark = get_benchmark("gsm8k")
+    asked = benchmark.instruction.replace("{problem}", "what is 0 plus 1 ?")
+    assert engine.prompts[0] == f"user : {asked} assistant :"
+    assert (record["suite"], record["mode"], record["verifier"]) == ("gsm8k", "sampled", benchmark.verifier)
+    assert record["instruction"] == benchmark.instruction
+    assert (record["sampling"]["temperature"], record["sampling"]["top_p"]) == (0.6, 0.95)
+    assert (record["sampling"]["num_samples"], record["sampling"]["max_new_tokens"]) == (2, 64)
+    assert (record["benchmark"]["hub_id"], len(record["benchmark"]["sha256"])) == ("openai/gsm8k", 64)
+    assert (record["metrics"]["accuracy"]["value"], record["num_questions"]) == (4 / 6, 3)
+
+
+def test_a_mode_takes_from_its_benchmark_what_it_leaves_open():
+    modes = {"more": {"num_samples": 3}, "greedy": {"temperature": 0}, "hot": {"temperature": 1.0}}
+    suite = EvaluationSuite.from_mapping({"benchmark": "gsm8k", "modes": modes})
+    found = {name: (mode.num_samples, mode.temperature, mode.top_p) for name, mode in suite.modes.items()}
+    assert found == {"more": (3, 0.6, 0.95), "greedy": (1, 0, 1.0), "hot": (4, 1.0, 0.95)}
+    assert max(suite.pass_at) <= 4
+    with pytest.raises(RecipeError, match="num_samples: it has no effect beside modes"):
+        EvaluationSuite.from_mapping({"benchmark": "gsm8k", "modes": modes, "num_samples": 2})
+
+
+def test_a_reference_answer_that_cannot_be_confirmed_is_counted(tokenizer, plain, tmp_path):
+    rows = [{"question": "what is 1 ?", "answer": f"so\n#### {gold}"} for gold in ("1", "\\frac{")]
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    entry = {"benchmark": "gsm8k", "data_files": str(tmp_path / "rows.jsonl"), "num_samples": 1}
+    suite = EvaluationSuite.from_mapping({**entry, "max_completion_length": 64})
+    checkpoint = Checkpoint(name="zero", path="no/where", prompt_template=plain)
+    questions = load_questions(tokenizer, suite, checkpoint)
+    assert len(questions.rows) == questions.source.rows_kept == 1
+    assert sum(questions.source.dropped.values()) == 1
