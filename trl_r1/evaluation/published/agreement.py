@@ -4,8 +4,8 @@ Does a score agree with a published one? In standard errors, with only those err
 Both were measured on the same questions, so the choice of questions is no error of their difference: what is left is
 that each policy would have answered otherwise another time, and that the print is rounded. Of a published number only
 the mean is known, not each question's rate. Its sampling error is then bounded: the variance of a mean of N questions
-with k answers each is `sum p (1 - p) / (k N^2)`, which for a given mean is largest when all questions are equally hard.
-So a distance of x sigma is one of x at least.
+with k answers each is `sum p (1 - p) / (k N^2)`, largest for a given mean when all questions are equally hard. So a
+distance of x sigma is one of x at least.
 """
 
 from __future__ import annotations

@@ -146,6 +146,6 @@ def _read(content: Mapping[str, Any], where: str) -> Iterator[PublishedNumber]:
                     )
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise DataError(
-            f"{where}: {type(error).__name__}: {error}; a collection needs source, version, benchmarks and results, as "
+            f"{where}: {type(error).__name__}: {error}; it needs source, version, benchmarks and results, as "
             "those in trl_r1/evaluation/published"
         ) from error
