@@ -9,12 +9,11 @@ from tiny_run import length_reward, make_grpo, questions, token_reward
 
 from trl_r1.configs import R1GRPOConfig
 from trl_r1.errors import R1Error
+from trl_r1.rewards.reflection import REFLECTIVE_WORDS, count_reflective
 from trl_r1.trainer import R1GRPOTrainer
 from trl_r1.trainer.callbacks import RolloutSignals, get_canary, signals
 from trl_r1.trainer.callbacks.signals import (
-    REFLECTIVE_WORDS,
     correctness,
-    count_reflective,
     group_signals,
     same_text_share,
 )

@@ -184,9 +184,19 @@ def _write(
 ) -> dict[str, Any]:
     """Write the answers, and return the record."""
     path = output_dir / f"samples-{asked.stem}.parquet"
-    summary = summarise(scored, metrics, suite.group_by)
+    summary = summarise(
+        scored,
+        metrics,
+        suite.group_by,
+        cluster_by=suite.cluster_by,
+        pass_at=suite.pass_at,
+        cons_at=suite.cons_at,
+        verifier=suite.verifier,
+    )
     variant = asked.questions.variant.name or None
-    write_samples(path, [sample_row(item, suite.group_by, suite.cluster_by, variant) for item in scored])
+    write_samples(
+        path, [sample_row(item, suite.group_by, suite.cluster_by, variant, suite.verifier) for item in scored]
+    )
     record = evaluation_record(engine, checkpoint, suite, asked, summary, job.summary(), path.name)
     logger.info("%s: %s", asked.stem, _describe(record["metrics"]))
     return record

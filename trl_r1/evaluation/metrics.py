@@ -12,6 +12,7 @@ from typing import Any
 from trl_r1.data.filters import count_tokens, language_of
 from trl_r1.data.judging import JudgedSample
 from trl_r1.errors import R1Error, RecipeError
+from trl_r1.rewards.reflection import count_reflective
 from trl_r1.rewards.words import count_words
 from trl_r1.user_code import load_callable
 
@@ -68,6 +69,16 @@ def completion_tokens(sample: JudgedSample) -> float:
     return float(sample.completion.num_tokens)
 
 
+def truncated(sample: JudgedSample) -> bool:
+    """Whether the length limit ended the answer."""
+    return sample.completion.finish_reason == "length"
+
+
+def reflections(sample: JudgedSample) -> float:
+    """Words of self-reflection in the chain of thought (paper, v2 C.2); 0 without one."""
+    return float(count_reflective(sample.parsed.reasoning)[0])
+
+
 def language_consistency(sample: JudgedSample, context: MetricContext) -> float | None:
     """Share of the chain's words that are in the question's language; `None` for a chain without words."""
     target, counts = _chain_words(sample, context)
@@ -96,6 +107,8 @@ def built_in_metrics(context: MetricContext) -> dict[str, SampleMetric]:
         SampleMetric(name="mixed", measure=partial(mixed, context=context)),
         SampleMetric(name="chain_tokens", measure=partial(chain_tokens, context=context)),
         SampleMetric(name="completion_tokens", measure=completion_tokens),
+        SampleMetric(name="reflections", measure=reflections),
+        SampleMetric(name="truncated", measure=truncated),
     )
     return {metric.name: metric for metric in metrics}
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from trl_r1.data.judging import JudgedSample
-from trl_r1.evaluation.intervals import measure_mean, measure_rate
 from trl_r1.evaluation.metrics import SampleMetric, Value
+from trl_r1.evaluation.uncertainty import ScoreEstimate, estimate_cons_at_k, estimate_pass_at_k, estimate_score
+from trl_r1.evaluation.votes import answer_key
 from trl_r1.stage_record import Measurement
 from trl_r1.verifiers import Verdict
 
 
 logger = logging.getLogger(__name__)
+
+COST_OF: Final = {"accuracy", "completion_tokens"}  # what tokens a right answer are made of
+HARD, EASY = 1 / 3, 2 / 3  # a question is hard below the one pass rate, easy above the other, as in training's signals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,53 +33,206 @@ class ScoredSample:
 
 
 def summarise(
-    scored: Sequence[ScoredSample], metrics: Sequence[SampleMetric], group_by: str | None = None
+    scored: Sequence[ScoredSample],
+    metrics: Sequence[SampleMetric],
+    group_by: str | None = None,
+    *,
+    cluster_by: str | None = None,
+    pass_at: Sequence[int] = (),
+    cons_at: Sequence[int] = (),
+    verifier: str = "auto",
 ) -> dict[str, Any]:
-    """The numbers of a record: counts, metrics with intervals, and the same for each group of questions."""
-    measured, methods = _measure(scored, metrics)
-    groups: dict[str, list[ScoredSample]] = {}
-    if group_by:
-        for item in sorted(scored, key=lambda item: _sort_key(item.sample.row[group_by])):
-            groups.setdefault(str(item.sample.row[group_by]), []).append(item)
+    """
+    The numbers of a record: counts, metrics with intervals, and the same for each group of questions.
+
+    Args:
+        scored (`Sequence[ScoredSample]`):
+            The answers.
+        metrics (`Sequence[SampleMetric]`):
+            What was measured of each.
+        group_by, cluster_by (`str`, *optional*):
+            Columns: for a table by group, and for questions that are not independent of one another.
+        pass_at, cons_at (`Sequence[int]`, *optional*):
+            The k of `pass@k` and `cons@k`. `pass@1` is `accuracy`, which is there anyway.
+        verifier (`str`, *optional*, defaults to `"auto"`):
+            What judged them: it knows the values that vote.
+
+    Returns:
+        `dict[str, Any]`: among others `metrics` (value, n, low, high), `uncertainty` (a
+        [`~trl_r1.evaluation.ScoreEstimate`] each, spreads apart), `groups` by `group_by`, and `by_difficulty`:
+        `metrics` of the questions that this policy solves in less than 1/3, up to 2/3, and more of its answers.
+    """
+    clusters = {item.question: item.sample.row[cluster_by] for item in scored} if cluster_by else None
+    decided = _decided(scored)
+    estimates = {
+        **_of_samples(scored, metrics, clusters),
+        **_of_questions(decided, clusters, pass_at, cons_at, verifier),
+        **(_cost(decided, clusters) if {metric.name for metric in metrics} >= COST_OF else {}),
+    }
     undecidable = sum(
         item.sample.judgement is not None and item.sample.judgement.verdict is Verdict.UNDECIDABLE for item in scored
     )
     if undecidable:
         logger.warning("%d of %d answers could not be judged; accuracy leaves them out", undecidable, len(scored))
+    grouped = {
+        "groups": _grouped(scored, group_by) if group_by else {},
+        "by_difficulty": _by_difficulty(scored),
+    }
     return {
         "n": len(scored),
         "num_questions": len({item.question for item in scored}),
         "undecidable": undecidable,
         "truncated": sum(item.sample.completion.finish_reason == "length" for item in scored),
-        "metrics": measured,
-        "interval_methods": methods,
+        "metrics": {name: _measurement(found) for name, found in estimates.items()},
+        "interval_methods": {name: found.method for name, found in estimates.items()},
+        "uncertainty": {name: found.to_dict() for name, found in estimates.items()},
         "group_by": group_by,
-        "groups": {value: _measure(items, metrics)[0] for value, items in groups.items()},
+        "cluster_by": cluster_by,
+        **{
+            field: {name: _metrics_of(items, metrics, clusters) for name, items in parts.items()}
+            for field, parts in grouped.items()
+        },
     }
 
 
-def _measure(
-    scored: Sequence[ScoredSample], metrics: Sequence[SampleMetric]
-) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    measured: dict[str, dict[str, Any]] = {}
-    methods: dict[str, str] = {}
+Clusters = Mapping[Any, Hashable]
+
+
+def _measurement(found: ScoreEstimate) -> dict[str, Any]:
+    return dataclasses.asdict(Measurement(value=found.value, n=found.num_samples, low=found.low, high=found.high))
+
+
+def _metrics_of(
+    items: Sequence[ScoredSample], metrics: Sequence[SampleMetric], clusters: Clusters | None
+) -> dict[str, dict[str, Any]]:
+    return {name: _measurement(found) for name, found in _of_samples(items, metrics, clusters).items()}
+
+
+def _of_samples(
+    scored: Sequence[ScoredSample], metrics: Sequence[SampleMetric], clusters: Clusters | None
+) -> dict[str, ScoreEstimate]:
+    """Estimates of what is measured of each answer. A metric that applies to none is absent."""
+    found = {}
     for metric in metrics:
         applies = [(item.question, value) for item in scored if (value := item.values[metric.name]) is not None]
-        if not applies:
-            continue
-        result, methods[metric.name] = _measure_one([v for _, v in applies], [q for q, _ in applies], metric.share)
-        measured[metric.name] = dataclasses.asdict(result)
-    return measured, methods
+        if applies:
+            questions, values = [question for question, _ in applies], [value for _, value in applies]
+            share = metric.share or all(isinstance(value, bool) for value in values)
+            found[metric.name] = estimate_score(
+                [float(value) for value in values], questions, clusters=clusters, share=share
+            )
+    return found
 
 
-def _measure_one(values: Sequence[bool | float], questions: Sequence[int], share: bool) -> tuple[Measurement, str]:
-    if all(isinstance(value, bool) for value in values):
-        return measure_rate([bool(value) for value in values], questions)
-    return measure_mean([float(value) for value in values], questions, share)
+def _decided(scored: Sequence[ScoredSample]) -> dict[int, list[JudgedSample]]:
+    """The answers to each question that the verifier could judge."""
+    decided: dict[int, list[JudgedSample]] = {}
+    for item in scored:
+        if item.sample.correct is not None:
+            decided.setdefault(item.question, []).append(item.sample)
+    return decided
+
+
+def _of_questions(
+    decided: Mapping[int, Sequence[JudgedSample]],
+    clusters: Clusters | None,
+    pass_at: Sequence[int],
+    cons_at: Sequence[int],
+    verifier: str,
+) -> dict[str, ScoreEstimate]:
+    """
+    Estimates of what is said of all answers to a question.
+
+    Undecidable answers are left out, and with them a question of which fewer than k are left.
+    """
+    rights = {question: [sample.correct is True for sample in own] for question, own in decided.items()}
+    found = {}
+    for k in (k for k in pass_at if k > 1):
+        counts = {question: (len(own), sum(own)) for question, own in rights.items() if _enough(own, k)}
+        if counts:
+            found[f"pass@{k}"] = estimate_pass_at_k(counts, k, clusters=clusters)
+    for k in cons_at:
+        votes = {
+            question: (_values(own, verifier), rights[question])
+            for question, own in decided.items()
+            if _enough(own, k)
+        }
+        if votes:
+            found[f"cons@{k}"] = estimate_cons_at_k(votes, k, clusters=clusters)
+    return found
+
+
+def _enough(own: Sequence[Any], k: int) -> bool:
+    if len(own) < k:
+        logger.warning("a question has %d decided answers, fewer than k = %d, which leaves it out", len(own), k)
+    return len(own) >= k
+
+
+def _values(own: Sequence[JudgedSample], verifier: str) -> list[str | None]:
+    """What each answer votes for. A verifier may have found right what no value can be read of."""
+    keys = [answer_key(sample, verifier) for sample in own]
+    return ["right" if key is None and sample.correct else key for key, sample in zip(keys, own, strict=True)]
+
+
+def _cost(decided: Mapping[int, Sequence[JudgedSample]], clusters: Clusters | None) -> dict[str, ScoreEstimate]:
+    """
+    Tokens written for each right answer: all tokens over all right answers, absent where none is right.
+
+    The interval is Student's over the questions' residuals (delta method): a ratio's spread is that of what each
+    question spends beyond its right answers' due.
+    """
+    right = {question: sum(sample.correct is True for sample in own) / len(own) for question, own in decided.items()}
+    spent = {
+        question: sum(sample.completion.num_tokens for sample in own) / len(own) for question, own in decided.items()
+    }
+    if not any(right.values()):
+        return {}
+    mean_right = math.fsum(right.values()) / len(right)
+    ratio = math.fsum(spent.values()) / math.fsum(right.values())
+    residuals = [(spent[question] - ratio * right[question]) / mean_right for question in decided]
+    found = estimate_score(residuals, list(decided), clusters=clusters, share=False)
+    cost = ScoreEstimate(
+        value=ratio,
+        num_questions=found.num_questions,
+        num_samples=sum(map(len, decided.values())),
+        num_clusters=found.num_clusters,
+        low=None if found.low is None else ratio + found.low,
+        high=None if found.high is None else ratio + found.high,
+        method=f"ratio, {found.method}",
+    )
+    return {"tokens_per_correct": cost}
+
+
+def _grouped(scored: Sequence[ScoredSample], group_by: str) -> dict[str, list[ScoredSample]]:
+    groups: dict[str, list[ScoredSample]] = {}
+    for item in sorted(scored, key=lambda item: _sort_key(item.sample.row[group_by])):
+        groups.setdefault(str(item.sample.row[group_by]), []).append(item)
+    return groups
+
+
+def _by_difficulty(scored: Sequence[ScoredSample]) -> dict[str, list[ScoredSample]]:
+    """Answers by how often their question is solved; nothing with one answer a question: it is right or wrong."""
+    rights: dict[int, list[bool]] = {}
+    for item in scored:
+        if item.sample.correct is not None:
+            rights.setdefault(item.question, []).append(item.sample.correct)
+    if not rights or max(map(len, rights.values())) < 2:
+        return {}
+    rates = {question: sum(own) / len(own) for question, own in rights.items()}
+    parts: dict[str, list[ScoredSample]] = {"hard": [], "middle": [], "easy": []}
+    for item in scored:
+        if item.question in rates:
+            rate = rates[item.question]
+            parts["hard" if rate < HARD else "middle" if rate <= EASY else "easy"].append(item)
+    return {name: items for name, items in parts.items() if items}
 
 
 def sample_row(
-    item: ScoredSample, group_by: str | None, cluster_by: str | None = None, variant: str | None = None
+    item: ScoredSample,
+    group_by: str | None,
+    cluster_by: str | None = None,
+    variant: str | None = None,
+    verifier: str = "auto",
 ) -> dict[str, Any]:
     """One row of the file of answers; see [`~trl_r1.evaluation.sample_files.COLUMNS`]."""
     sample = item.sample
@@ -92,6 +250,7 @@ def sample_row(
         "text": sample.text,
         "reasoning": sample.parsed.reasoning,
         "answer": sample.parsed.answer,
+        "answer_key": answer_key(sample, verifier),
         "defects": [str(defect) for defect in sample.parsed.defects],
         "verdict": judgement.verdict.value if judgement else None,
         "reason": judgement.reason if judgement else None,

@@ -119,7 +119,7 @@ def estimate_score(
 
 
 def estimate_pass_at_k(
-    counts: Mapping[Hashable, tuple[int, int]], k: int, *, clusters: Clusters | None = None
+    counts: Mapping[Any, tuple[int, int]], k: int, *, clusters: Clusters | None = None
 ) -> ScoreEstimate:
     """
     Estimate pass@k over questions.
@@ -150,7 +150,7 @@ def estimate_pass_at_k(
 
 
 def estimate_cons_at_k(
-    votes: Mapping[Hashable, tuple[Sequence[Hashable | None], Sequence[bool]]],
+    votes: Mapping[Any, tuple[Sequence[Hashable | None], Sequence[bool]]],
     k: int | None = None,
     *,
     clusters: Clusters | None = None,

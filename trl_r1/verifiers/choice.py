@@ -97,6 +97,18 @@ def verify_choice(completion_or_answer: str, gold: str, choices: Sequence[str] |
     return Judgement(verdict, f"{chosen} is {'' if chosen == wanted else 'not '}the gold answer", "choice")
 
 
+def chosen_option(completion_or_answer: str, choices: Sequence[str] | None = None) -> str | None:
+    """
+    The letter of the option that a completion chooses; `None` where it chooses none, or several.
+
+    Args:
+        completion_or_answer (`str`), choices (`Sequence[str]`, *optional*):
+            As of [`verify_choice`].
+    """
+    text = graded_text(completion_or_answer)
+    return _choose(text.strip(), _Options(choices))[0] or None if text else None
+
+
 def check_choice(gold: str | None, choices: Sequence[str] | None = None) -> str | None:
     """
     Why a question cannot be judged, or `None`.

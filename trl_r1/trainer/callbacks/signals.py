@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
 import torch
 from accelerate.utils import gather
@@ -17,20 +16,16 @@ from accelerate.utils import gather
 from trl_r1.chat_template import Defect, ParsedCompletion, completion_text
 from trl_r1.data.difficulty import PASSING_REWARD, judging_reward
 from trl_r1.rewards.completions import parse_completions
+from trl_r1.rewards.reflection import count_reflective
 from trl_r1.trainer.callbacks.canary import Canary
 from trl_r1.trainer.callbacks.judged_row import JudgedRow
 from trl_r1.trainer.log_state import as_plain
 from trl_r1.trainer.rollout import Rollout, RolloutCallback, tied_groups
 
 
-# The words whose rise the paper counts, chosen by three experts (DeepSeek-R1, arXiv 2501.12948v2, C.2).
-REFLECTIVE_WORDS: Final = frozenset(
-    {"wait", "mistake", "however", "but", "retry", "error", "verify", "wrong", "evaluate", "check"}
-)
 HARD, EASY = 1 / 3, 2 / 3  # a group is hard below the one pass rate, easy above the other
 FEWEST_GROUPS = 4  # below it, one solved prompt would make most texts the same
 CANARY_ROWS = 16
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")  # numbers too: thoughts of formulas have few other words
 _COLUMNS = ("tokens", "truncated", "think_tokens", "reflective", "words", "closed", "canary")
 
 
@@ -188,12 +183,6 @@ def same_text_share(hashes: torch.Tensor, num_generations: int) -> float:
         return math.nan
     _, counts = hashes.unique(return_counts=True)
     return int(counts.max()) / len(hashes)
-
-
-def count_reflective(text: str | None) -> tuple[int, int]:
-    """Reflective words, and words and numbers, of a text: whole words, whatever their case. Both 0 for `None`."""
-    words = _WORD.findall((text or "").casefold())
-    return sum(map(REFLECTIVE_WORDS.__contains__, words)), len(words)
 
 
 def gather_columns(columns: torch.Tensor) -> dict[str, torch.Tensor]:
