@@ -77,7 +77,7 @@ def _read(benchmark: Benchmark, data_files: str | Path | None) -> RawSource:
         return load_source(str(path), benchmark.split)
     if not path.is_file():
         raise DataError(f"data_files: there is no {str(path)!r}; give a parquet or JSON-lines file, or a folder")
-    loader = LOADERS.get(path.suffix)
+    loader = LOADERS.get(path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix)
     if loader is None:
         raise DataError(f"data_files: {path.name!r} is none of {', '.join(LOADERS)}; convert it")
     raw = load_source(loader, "train", data_files=str(path))
