@@ -76,3 +76,14 @@ def test_a_pipeline_record_that_holds_something_else(run, content, message):
     (run.folder / "pipeline.json").write_text(json.dumps(content))
     with pytest.raises(RecordError, match=rf"pipeline\.json: {message}.*delete it and run the pipeline again"):
         RunRecords.read(run.folder)
+
+
+def test_ways_to_ask_are_apart_and_their_words_are_a_condition(tmp_path):
+    run = FakeRun(tmp_path / "worded")
+    run.stage("zero", "grpo", weights=b"zero")
+    entry = measured(hash_weights(run.folder / "zero"))
+    worded = [{**entry, "instruction": text} for text in ("{problem}", "Please: {problem}")]
+    run.stage("evaluation", "evaluate", evaluations=[entry, *worded, {**entry, "variant": "polite"}])
+    older, plain, polite, variant = (found for _, found in RunRecords.read(run.folder).evaluations())
+    assert older.conditions == plain.conditions != polite.conditions
+    assert (older.mode, variant.mode) == (entry["mode"], f"{entry['mode']}, polite")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from trl_r1.errors import RecordError
 from trl_r1.stage_record import (
@@ -28,6 +28,9 @@ EPISODE_NAME = "episode.json"  # one group of completions with its rewards, in t
 LOSS_NOTE = "The loss is near 0, and that is fine: "  # how the note of a stage on its loss begins
 LEAST_SHARE = 0.05  # of the answers that a metric must apply to; the rate of a handful says nothing
 
+# What is said around a question, where a record does not say: nothing.
+PLAIN_WORDS: Final[dict[str, Any]] = {"instruction": "{problem}", "system_prompt": "", "examples": []}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
@@ -40,7 +43,8 @@ class Evaluation:
         weights_sha256 (`str` or `None`):
             Of the weights that were measured; `None` for a Hub id.
         suite, mode (`str`):
-            Which questions, and how they were answered (`"sampled"`, `"greedy"`, `"forced_chain"`, ...).
+            Which questions, and how they were answered (`"sampled"`, `"greedy"`, `"forced_chain"`, ...); where they
+            were asked in several ways, with the way's name (`"sampled, polite"`).
         n (`int`):
             Number of answers.
         metrics (`dict[str, Measurement]`):
@@ -50,7 +54,7 @@ class Evaluation:
         groups (`dict[str, dict[str, Measurement]]`):
             The same metrics for each value of that column.
         samples (`Path` or `None`):
-            File with every answer, a JSON object a line.
+            File with every answer; see [`~trl_r1.evaluation.sample_files.read_samples`].
         date (`str` or `None`):
             When it was measured: ISO 8601, UTC.
         content (`dict[str, Any]`):
@@ -77,7 +81,8 @@ class Evaluation:
         settings = self.content.get("sampling") or {}
         how = {name: value for name, value in settings.items() if name not in ("seed", "batch_size")}
         begun = [self.content.get(name) for name in ("prefill", "prefill_column")]
-        return hash_json([self.suite, self.mode, self.n, asked.get("fingerprint"), how, begun])
+        words = [self.content.get(name) or plain for name, plain in PLAIN_WORDS.items()]
+        return hash_json([self.suite, self.mode, self.n, asked.get("fingerprint"), how, begun, words])
 
     @property
     def telling_metrics(self) -> dict[str, Measurement]:
@@ -265,7 +270,7 @@ def _read_evaluation(entry: Mapping[str, Any], folder: Path, date: str) -> Evalu
         path=entry["path"],
         weights_sha256=entry["weights_sha256"],
         suite=entry["suite"],
-        mode=entry["mode"],
+        mode=", ".join(name for name in (entry["mode"], entry.get("variant")) if name),
         n=entry["n"],
         metrics=_read_metrics(entry["metrics"]),
         group_by=entry.get("group_by"),
