@@ -31,7 +31,7 @@ COMMANDS = {
     "validate": "check recipes and pipelines whole, and show how they differ from the paper and from TRL",
     "score": "score completions offline and say why; with --bench, attack the rewards",
     "report": "rebuild report.html and print the table of a pipeline's folder",
-    "compare": "hold several ways to train one model side by side, over several seeds: what each cost and reached",
+    "compare": "is one checkpoint better than another, and how sure; or several ways to train one model, side by side",
     "review": "let people look at the rows of a stage, and take their verdicts back",
     "publish": "publish a finished stage or a whole pipeline on the Hub, or show what would be sent",
 }
@@ -126,17 +126,9 @@ def _report(arguments: Sequence[str]) -> int:
 
 
 def _compare(arguments: Sequence[str]) -> int:
-    from trl_r1.report import print_methods
+    from trl_r1.scripts.compare import main as compare
 
-    parser = argparse.ArgumentParser(prog="trl-r1 compare", description=COMMANDS["compare"])
-    parser.add_argument("folders", nargs="+", help="output folders of one pipeline, each run with another seed")
-    parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
-    options = parser.parse_args(arguments)
-    missing = [folder for folder in options.folders if not Path(folder).is_dir()]
-    if missing:
-        raise R1Error(f"folders: {missing[0]!r} does not exist; run the pipeline first")
-    print_methods(options.folders, markdown=options.markdown)
-    return 0
+    return compare(arguments)
 
 
 def _review(arguments: Sequence[str]) -> int:

@@ -1,0 +1,17 @@
+"""What evaluations found, for people and for programs: tables and pictures, from records and answers alone."""
+
+from trl_r1.evaluation.reports.comparison_table import comparison_table
+from trl_r1.evaluation.reports.results import Result, read_results, result_tables, to_csv, to_json, to_markdown
+from trl_r1.evaluation.reports.text_table import TextTable
+
+
+__all__ = [
+    "Result",
+    "TextTable",
+    "comparison_table",
+    "read_results",
+    "result_tables",
+    "to_csv",
+    "to_json",
+    "to_markdown",
+]
