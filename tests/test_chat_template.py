@@ -4,6 +4,7 @@ import pytest
 
 from trl_r1.chat_template import (
     Defect,
+    ParsedCompletion,
     ThinkParser,
     check_round_trip,
     completion_text,
@@ -205,3 +206,12 @@ def test_prompt_templates_need_their_field_once(tmp_path, text, times):
 def test_unknown_templates_are_named():
     with pytest.raises(TemplateError, match="'nowhere' is neither a template of trl_r1"):
         load_template("nowhere")
+
+
+def test_a_model_that_never_thinks_answers_with_all_it_says():
+    parser = ThinkParser("plain")
+    assert parser.parse(" It is 4. ") == ParsedCompletion(None, "It is 4.", ())
+    assert parser.parse("<answer> 4 </answer>") == ParsedCompletion(None, "4", ())
+    assert parser.parse("  ") == ParsedCompletion(None, None, (Defect.ANSWER_MISSING,))
+    for text in ("<think> 2 and 2 </think> It is 4.", "<think> 2 and 2", "2 and 2 </think> It is 4."):
+        assert parser.parse(text) == ThinkParser("r1").parse(text)

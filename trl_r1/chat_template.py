@@ -32,8 +32,8 @@ _CHAT_MARK = re.compile(r"<\|[^|<>\n]{1,40}\|>|<｜[^｜<>\n]{1,40}｜>|\[/?INST
 _CODE = re.compile(r"```.*?```|`[^`\n]{1,400}`", re.DOTALL)
 _BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # drawn as nothing, although Unicode calls them letters
 
-ResponseFormat = Literal["r1_zero", "r1"]
-RESPONSE_FORMATS: tuple[ResponseFormat, ...] = ("r1_zero", "r1")
+ResponseFormat = Literal["r1_zero", "r1", "plain"]
+RESPONSE_FORMATS: tuple[ResponseFormat, ...] = ("r1_zero", "r1", "plain")
 
 
 class Defect(enum.StrEnum):
@@ -87,7 +87,8 @@ class ThinkParser:
     Args:
         response_format (`str`, *optional*, defaults to `"r1"`):
             `"r1_zero"` for `<think>..</think> <answer>..</answer>`, or `"r1"` for `<think>..</think> summary`, where
-            the summary may itself be an answer block.
+            the summary may itself be an answer block. `"plain"` measures a model that was never taught to think: a
+            text without think tags is all answer, one with them is read as `"r1"`.
 
     Example:
 
@@ -117,7 +118,10 @@ class ThinkParser:
         """
         full = (prefill_of(prompt_tail) + text).strip()
         defects: set[Defect] = set()
-        reasoning, rest = _split_thoughts(full, defects)
+        if self.response_format == "plain" and THINK_OPEN not in full and THINK_CLOSE not in full:
+            reasoning, rest = None, full
+        else:
+            reasoning, rest = _split_thoughts(full, defects)
         answer = _read_answer(rest, strict=self.response_format == "r1_zero", defects=defects)
         _check_marks(full, defects)
         return ParsedCompletion(reasoning, answer, tuple(defect for defect in Defect if defect in defects))

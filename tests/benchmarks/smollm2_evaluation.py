@@ -42,7 +42,7 @@ def recipe_of(folder: Path, samples: int) -> dict[str, object]:
     ]
     return {
         "output_dir": str(folder / "evaluation"),
-        "checkpoints": [{"name": "SmolLM2-135M-Instruct", "path": str(folder / "model")}],
+        "checkpoints": [{"name": "SmolLM2-135M-Instruct", "path": str(folder / "model"), "response_format": "plain"}],
         "suites": [code | {"max_completion_length": TOKENS["humaneval"]}, *puzzles],
         "dtype": "bfloat16",
         "generation_batch_size": 32,

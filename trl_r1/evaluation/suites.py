@@ -195,7 +195,8 @@ class Checkpoint:
         chat_template (`str`, *optional*):
             Instead of the tokenizer's own.
         response_format (`str`, *optional*):
-            `"r1_zero"` or `"r1"`; by default what goes with the kind of prompt.
+            `"r1_zero"`, `"r1"` or, for a model that was never taught to think, `"plain"`: then the whole text is the
+            answer. By default what goes with the kind of prompt.
     """
 
     name: str

@@ -34,7 +34,7 @@ def parse_completions(
         prompt_tail (`Sequence[str | None]`, *optional*):
             What the prompt ends with, of each row: a think tag prefilled there opens the completion.
         response_format (`Sequence[str | None]`, *optional*):
-            `"r1_zero"` or `"r1"`, of each row. Defaults to `"r1"`.
+            `"r1_zero"`, `"r1"` or `"plain"`, of each row. Defaults to `"r1"`.
 
     Returns:
         `list[ParsedCompletion]`: one a completion.
