@@ -318,3 +318,15 @@ def test_a_reference_answer_that_cannot_be_confirmed_is_counted(tokenizer, plain
     questions = load_questions(tokenizer, suite, checkpoint)
     assert len(questions.rows) == questions.source.rows_kept == 1
     assert sum(questions.source.dropped.values()) == 1
+
+
+def test_a_k_is_reported_of_the_modes_that_draw_as_many(tokenizer, questions, plain, tmp_path, caplog):
+    modes = {"sampled": Mode(num_samples=2), "greedy": Mode(temperature=0)}
+    answers = [text for text in ANSWERS for _ in range(2)]
+    suite = EvaluationSuite(name="short", dataset_name=questions, modes=modes, pass_at=(1, 2), cons_at=(2,))
+    checkpoint = Checkpoint(name="zero", path="no/where", prompt_template=plain)
+    sampled, greedy = evaluate_policy(ScriptedEngine(tokenizer, answers), suite, checkpoint, tmp_path / "out")
+    assert {"pass@2", "cons@2"} <= sampled["metrics"].keys()
+    assert not {"pass@2", "cons@2"} & greedy["metrics"].keys()
+    assert "fewer than k" not in caplog.text
+    assert sampled["uncertainty"]["accuracy"]["num_questions"] == 3

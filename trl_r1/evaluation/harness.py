@@ -189,8 +189,8 @@ def _write(
         metrics,
         suite.group_by,
         cluster_by=suite.cluster_by,
-        pass_at=suite.pass_at,
-        cons_at=suite.cons_at,
+        pass_at=[k for k in suite.pass_at if k <= asked.params.num_samples],  # greedy decoding draws one
+        cons_at=[k for k in suite.cons_at if k <= asked.params.num_samples],
         verifier=suite.verifier,
     )
     variant = asked.questions.variant.name or None
