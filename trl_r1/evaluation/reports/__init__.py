@@ -1,6 +1,8 @@
 """What evaluations found, for people and for programs: tables and pictures, from records and answers alone."""
 
 from trl_r1.evaluation.reports.comparison_table import comparison_table
+from trl_r1.evaluation.reports.files import question_rates, write_reports
+from trl_r1.evaluation.reports.pictures import draw_heat_map, draw_score_against_tokens
 from trl_r1.evaluation.reports.results import Result, read_results, result_tables, to_csv, to_json, to_markdown
 from trl_r1.evaluation.reports.text_table import TextTable
 
@@ -9,9 +11,13 @@ __all__ = [
     "Result",
     "TextTable",
     "comparison_table",
+    "draw_heat_map",
+    "draw_score_against_tokens",
+    "question_rates",
     "read_results",
     "result_tables",
     "to_csv",
     "to_json",
     "to_markdown",
+    "write_reports",
 ]

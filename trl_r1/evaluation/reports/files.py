@@ -1,0 +1,101 @@
+"""The reports that `trl-r1 evaluate` leaves beside its record."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from trl_r1.evaluation.reports.pictures import SCORE, draw_heat_map, draw_score_against_tokens
+from trl_r1.evaluation.reports.results import Result, read_results, to_csv, to_json, to_markdown
+from trl_r1.evaluation.sample_files import read_samples
+from trl_r1.generation.jobs.files import whole_file
+from trl_r1.recipe.suite_checks import file_name_of
+
+
+STEM: Final = "evaluation"
+
+logger = logging.getLogger(__name__)
+
+
+def write_reports(evaluations: Sequence[Mapping[str, Any]], folder: str | Path) -> list[Path]:
+    """
+    Write `evaluation.md`, `.csv` and `.json`, and for each suite two pictures where matplotlib is installed.
+
+    Args:
+        evaluations (`Sequence[Mapping[str, Any]]`):
+            `StageRecord.evaluations`.
+        folder (`str` or `Path`):
+            Where their answers are, and the reports go.
+
+    Returns:
+        `list[Path]`: what was written.
+
+    Raises:
+        [`DataError`]: when a file of answers cannot be read.
+    """
+    folder, results = Path(folder), read_results(evaluations)
+    if not results:
+        return []
+    texts = {".md": to_markdown(results), ".csv": to_csv(results), ".json": to_json(results)}
+    contents = {f"{STEM}{ending}": text.encode("utf-8") for ending, text in texts.items()}
+    if find_spec("matplotlib") is None:
+        logger.warning("no pictures of the evaluation: matplotlib is missing; pip install trl_r1[report]")
+    else:
+        contents.update(_pictures(evaluations, results, folder))
+    for name, content in contents.items():
+        with whole_file(folder / name) as partial:
+            partial.write_bytes(content)
+    return [folder / name for name in contents]
+
+
+def question_rates(
+    evaluations: Sequence[Mapping[str, Any]], folder: str | Path, suite: str
+) -> dict[str, dict[str, float]]:
+    """
+    Share of right answers of each question.
+
+    Args:
+        evaluations (`Sequence[Mapping[str, Any]]`):
+            `StageRecord.evaluations`.
+        folder (`str` or `Path`):
+            Where their answers are.
+        suite (`str`):
+            Of which suite.
+
+    Returns:
+        `dict[str, dict[str, float]]`: from checkpoint, mode and way to ask, in words, to question to share. Questions
+        without a decided answer are absent.
+    """
+    rates = {}
+    for record in evaluations:
+        if record["suite"] == suite and record.get("samples"):
+            label = " / ".join(part for part in (record["checkpoint"], record["mode"], record.get("variant")) if part)
+            rates[label] = _rates(Path(folder) / record["samples"])
+    return {label: own for label, own in rates.items() if own}
+
+
+def _rates(path: Path) -> dict[str, float]:
+    right: dict[str, list[float]] = {}
+    for row in read_samples(path):
+        value = row["metrics"].get(SCORE)
+        if value is not None:
+            name = row.get("question_id")
+            right.setdefault(str(row["question"]) if name is None else name, []).append(float(value))
+    return {question: sum(values) / len(values) for question, values in right.items()}
+
+
+def _pictures(
+    evaluations: Sequence[Mapping[str, Any]], results: Sequence[Result], folder: Path
+) -> Iterator[tuple[str, bytes]]:
+    for suite in dict.fromkeys(each.suite for each in results):
+        name = file_name_of(suite)[:100]
+        drawn = {
+            "tokens": draw_score_against_tokens(results, suite),
+            "questions": draw_heat_map(question_rates(evaluations, folder, suite), f"{suite}: who gets what right"),
+        }
+        for kind, picture in drawn.items():
+            if picture is not None:
+                yield f"{STEM}-{name}-{kind}.png", picture
