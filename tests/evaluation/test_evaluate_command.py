@@ -118,3 +118,14 @@ def test_each_way_to_ask_is_measured_by_itself_and_compared(run, checkpoint):
     assert len({row["question_id"] for row in rows}) == 4
     measured = record.metrics["copy - tiny (sums, sampled, so: plain, completion_tokens)"]
     assert (measured.value, measured.n) == (0.0, 4)
+
+
+def test_the_results_are_shown_and_left_as_tables(run, capsys):
+    code, folder = run()
+    assert code == 0
+    assert "accuracy" in capsys.readouterr().err
+    [record] = read_stage_record(folder).evaluations
+    found = {entry["metric"]: entry["value"] for entry in json.loads((folder / "evaluation.json").read_text())}
+    assert found == {name: measured["value"] for name, measured in record["metrics"].items()}
+    assert "sums" in (folder / "evaluation.md").read_text()
+    assert (folder / "evaluation.csv").read_text().count("\n") == len(found) + 1

@@ -13,7 +13,7 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from trl_r1.errors import GenerationError, R1Error, RecipeError
 from trl_r1.scripts.common import StageRecorder, run_script
@@ -24,6 +24,8 @@ from trl_r1.stage_record import DataSource, Measurement, describe_parent
 if TYPE_CHECKING:
     from trl_r1.evaluation import Checkpoint, EvaluationSuite
     from trl_r1.recipe import Recipe
+
+SHOWN: Final = ("accuracy", "pass@", "cons@")  # beginnings of the metrics that are printed; all are in the reports
 
 logger = logging.getLogger(__name__)
 
@@ -137,10 +139,25 @@ def finish(recipe: Recipe, recorder: StageRecorder, checkpoints: Sequence[Checkp
     recorder.data = data_sources(recorder.evaluations)
     recorder.metrics = compare_pairs(arguments.comparisons, recorder.evaluations, output_dir)
     recorder.seeds = {"seed": arguments.seed}
+    show_results(recorder.evaluations, output_dir)
     recipe.write_resolved(arguments.output_dir)
     if earlier := earlier_launches(output_dir / WORK_NAME):
         recorder.count_in(earlier.begun, earlier.seconds, earlier.cpu_seconds)
     recorder.write()
+
+
+def show_results(evaluations: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """Leave the reports in the folder, and print what is read first: the scores, where there are any."""
+    from rich.console import Console
+
+    from trl_r1.evaluation.reports import read_results, result_tables, write_reports
+
+    write_reports(evaluations, folder)
+    results = read_results(evaluations)
+    scores = [result for result in results if result.metric.startswith(SHOWN)]
+    console = Console(stderr=True)
+    for table in result_tables(scores or results):
+        console.print(table.to_rich())
 
 
 def check_comparisons(comparisons: Sequence[Mapping[str, Any]], suites: Sequence[EvaluationSuite]) -> None:
