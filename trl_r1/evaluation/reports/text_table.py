@@ -59,9 +59,9 @@ def _line(cells: Iterable[str]) -> str:
 
 def _escape(text: str) -> str:
     """Names are anybody's: none may end a cell, begin a link or be HTML."""
-    for mark in ("\\", "|", "<", "[", "`", "*", "_"):
+    for mark in ("\\", "|", "<", "`", "*", "_"):
         text = text.replace(mark, f"\\{mark}")
-    return " ".join(text.split())
+    return " ".join(text.replace("](", "]\\(").split())
 
 
 def short(value: float, sign: str = "") -> str:
