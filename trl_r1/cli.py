@@ -32,6 +32,7 @@ COMMANDS = {
     "score": "score completions offline and say why; with --bench, attack the rewards",
     "report": "rebuild report.html and print the table of a pipeline's folder",
     "compare": "is one checkpoint better than another, and how sure; or several ways to train one model, side by side",
+    "benchmarks": "show the benchmarks there are, how each is asked and judged, and where it is from",
     "review": "let people look at the rows of a stage, and take their verdicts back",
     "publish": "publish a finished stage or a whole pipeline on the Hub, or show what would be sent",
 }
@@ -131,6 +132,12 @@ def _compare(arguments: Sequence[str]) -> int:
     return compare(arguments)
 
 
+def _benchmarks(arguments: Sequence[str]) -> int:
+    from trl_r1.scripts.benchmarks import main as benchmarks
+
+    return benchmarks(arguments)
+
+
 def _review(arguments: Sequence[str]) -> int:
     from trl_r1.scripts.review import main as review
 
@@ -149,6 +156,7 @@ _COMMANDS = {
     "score": _score,
     "report": _report,
     "compare": _compare,
+    "benchmarks": _benchmarks,
     "review": _review,
     "publish": _publish,
 }
