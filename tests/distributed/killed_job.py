@@ -28,7 +28,13 @@ LATE = [  # what the scripts import when they run
     *("trl_r1.generation.jobs", "trl_r1.generation.compaction", "trl_r1.hub.cards.dataset_card", "trl_r1.hub.lineage"),
     *("trl_r1.recipe", "trl_r1.scripts.generate", "trl_r1.scripts.rejection_sample", "trl_r1.scripts.training"),
     *("trl_r1.hub.publishing.recipe_target", "jinja2", "rich.progress", "trl_r1.scripts.evaluate", "scipy.stats"),
-    *("trl_r1.evaluation.harness", "trl_r1.evaluation.preflight"),
+    *("trl_r1.evaluation.harness", "trl_r1.evaluation.preflight", "trl_r1.evaluation.reports"),
+    *(
+        "matplotlib.figure",
+        "matplotlib.backends.backend_agg",
+        "math_verify",
+        "transformers.models.auto.tokenization_auto",
+    ),
 ]
 
 

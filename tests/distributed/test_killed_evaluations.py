@@ -78,7 +78,7 @@ def finished(folder):
 
 @pytest.mark.parametrize(
     ("questions", "samples", "kills"),
-    [(20, 2, 2), pytest.param(40, 4, 20, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])],
+    [(20, 1, 1), pytest.param(40, 4, 20, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])],
 )
 def test_an_evaluation_killed_again_and_again_leaves_what_one_undisturbed_does(
     server, inputs, tmp_path, questions, samples, kills
