@@ -224,3 +224,26 @@ def test_verdicts_in_words():
     assert verdict_of("accuracy", "a", "b", same, None) == "no difference seen; one of up to 0.161 could hide"
     lone = compare_paired({0: [1]}, {0: [0]})
     assert verdict_of("accuracy", "a", "b", lone, None) == "cannot say: all questions are one cluster"
+
+
+def test_the_command_holds_an_evaluation_beside_what_is_published(evaluated, tmp_path, capsys):
+    def of_a_benchmark(record):
+        record.update(benchmark={"name": "aime_2024"}, num_questions=30, n=120)
+        record["sampling"].update(temperature=0.6, top_p=0.95, max_new_tokens=32768)
+        record["uncertainty"]["accuracy"].update(value=0.55, num_questions=30, num_samples=120, sampling_sd=0.4)
+
+    folder = str(changed(evaluated, tmp_path, of_a_benchmark))
+    assert cli(["compare", folder, "--published", "DeepSeek-R1-Distill-Qwen-7B", "--json"]) == 0
+    rows = {
+        (row["number"]["collection"], row["number"]["metric"]): row
+        for row in json.loads(capsys.readouterr().out)["rows"]
+    }
+    assert rows["distilled_students", "accuracy"]["verdict"] == "agrees"
+    assert rows["distilled_students", "cons@64"]["verdict"].startswith("not comparable: cons@64 was not measured")
+    assert cli(["compare", folder, "--published", "deepseek-r1-distill-qwen-7b", "--markdown"]) == 0
+    assert (
+        "| copy / sampled | aime\\_2024 | accuracy | open\\_r1\\_lighteval | agrees (4 answers"
+        in capsys.readouterr().out
+    )
+    assert cli(["compare", str(evaluated / "both"), "--published", "deepseek-r1"]) == 2
+    assert "measured no benchmark" in capsys.readouterr().err

@@ -4,6 +4,7 @@ Compare two checkpoints that answered the same questions, or several ways to tra
     trl-r1 compare outputs/mine/evaluation --before base --after zero
     trl-r1 compare outputs/old/evaluation outputs/new/evaluation
     trl-r1 compare old/samples-a.parquet new/samples-a.parquet
+    trl-r1 compare outputs/mine/evaluation --published deepseek-r1-distill-qwen-1.5b
     trl-r1 compare outputs/tiny_seed0 outputs/tiny_seed1
 """
 
@@ -11,13 +12,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from trl_r1.errors import R1Error
 from trl_r1.stage_record import RECORD_NAME
 
+
+if TYPE_CHECKING:
+    from trl_r1.evaluation.reports import TextTable
 
 DESCRIPTION: Final = (
     "Two checkpoints' evaluations, paired by question: output folders of `trl-r1 evaluate`, one with --before and "
@@ -35,10 +39,10 @@ def main(argv: Sequence[str]) -> int:
         raise R1Error(f"folders: {missing[0]!r} does not exist; run the pipeline first, or the evaluation")
     evaluated = [_is_evaluation(Path(path)) for path in options.places]
     if all(evaluated):
-        return _compare_checkpoints(options)
+        return _compare_published(options) if options.published else _compare_checkpoints(options)
     if any(evaluated):
         raise R1Error("folders: some are evaluations and some are not; compare like with like")
-    given = [name for name in ("before", "after", "metrics", "json", "anyway") if getattr(options, name)]
+    given = [name for name in ("before", "after", "metrics", "published", "json", "anyway") if getattr(options, name)]
     if given:
         raise R1Error(f"--{given[0]}: it is for evaluations; name a folder that `trl-r1 evaluate` wrote")
     from trl_r1.report import print_methods
@@ -53,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--before", metavar="NAME", help="checkpoint of the first folder, where it holds several")
     parser.add_argument("--after", metavar="NAME", help="checkpoint of the second (or only) folder")
     parser.add_argument("--metrics", nargs="+", metavar="METRIC", help="what to compare (default: all that both have)")
+    parser.add_argument("--published", metavar="MODEL", help="hold an evaluation beside what is published of a model")
     parser.add_argument("--anyway", action="store_true", help="compare though the protocols differ, which is said")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--markdown", action="store_true", help="print tables as Markdown")
@@ -65,8 +70,6 @@ def _is_evaluation(path: Path) -> bool:
 
 
 def _compare_checkpoints(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from trl_r1.evaluation.checkpoint_comparison import compare_checkpoints
     from trl_r1.evaluation.reports import comparison_table
 
@@ -79,13 +82,46 @@ def _compare_checkpoints(options: argparse.Namespace) -> int:
         metrics=options.metrics,
         anyway=options.anyway,
     )
-    console = Console()
-    if options.json or options.markdown:
-        text = json.dumps(found.to_dict(), ensure_ascii=False, indent=2, allow_nan=False) if options.json else ""
-        text = text or comparison_table(found).to_markdown()
-        console.print(text, soft_wrap=True, highlight=False, markup=False)
-        return 0
-    if not console.is_terminal:
-        console.width = max(console.width, WIDTH)
-    console.print(comparison_table(found).to_rich())
+    _show(comparison_table(found), found.to_dict(), options)
     return 0
+
+
+def _compare_published(options: argparse.Namespace) -> int:
+    from trl_r1.evaluation.published import compare_with_published
+    from trl_r1.evaluation.reports import agreement_table
+    from trl_r1.stage_record import read_stage_record
+
+    given = [name for name in ("after", "metrics", "anyway") if getattr(options, name)]
+    if len(options.places) > 1 or given or not Path(options.places[0]).is_dir():
+        raise R1Error("--published: give one folder of `trl-r1 evaluate`, and --before for one checkpoint in it")
+    records = [
+        record
+        for record in read_stage_record(Path(options.places[0])).evaluations
+        if options.before in (None, record["checkpoint"]) and record.get("benchmark")
+    ]
+    if not records:
+        raise R1Error(f"folders: {options.places[0]} measured no benchmark of that checkpoint")
+    rows = [
+        (" / ".join(filter(None, (record["checkpoint"], record["mode"], record.get("variant")))), each)
+        for record in records
+        for each in compare_with_published(record, options.published)
+    ]
+    content = {"rows": [{"measured": measured, **each.to_dict()} for measured, each in rows]}
+    _show(agreement_table(rows), content, options)
+    return 0
+
+
+def _show(table: TextTable, content: Mapping[str, Any], options: argparse.Namespace) -> None:
+    """In the form that was asked for."""
+    from rich.console import Console
+
+    console = Console()
+    if options.json:
+        text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
+        console.print(text, soft_wrap=True, highlight=False, markup=False)
+    elif options.markdown:
+        console.print(table.to_markdown(), soft_wrap=True, highlight=False, markup=False)
+    else:
+        if not console.is_terminal:
+            console.width = max(console.width, WIDTH)
+        console.print(table.to_rich())

@@ -1,5 +1,6 @@
 """What evaluations found, for people and for programs: tables and pictures, from records and answers alone."""
 
+from trl_r1.evaluation.reports.agreement_table import agreement_table
 from trl_r1.evaluation.reports.comparison_table import comparison_table
 from trl_r1.evaluation.reports.files import question_rates, write_reports
 from trl_r1.evaluation.reports.pictures import draw_heat_map, draw_score_against_tokens
@@ -10,6 +11,7 @@ from trl_r1.evaluation.reports.text_table import TextTable
 __all__ = [
     "Result",
     "TextTable",
+    "agreement_table",
     "comparison_table",
     "draw_heat_map",
     "draw_score_against_tokens",
