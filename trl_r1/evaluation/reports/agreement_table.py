@@ -11,8 +11,8 @@ from trl_r1.evaluation.reports.text_table import TextTable
 
 CAPTION: Final = (
     "Sigmas: the difference in standard errors of both numbers over samples on the same questions, and of rounding; "
-    "at least, as the published one's error is bounded. In parentheses: were every question right half of the time, the "
-    "largest error there can be."
+    "at least, as the published one's error is bounded. In parentheses: were every question right half of the time, "
+    "the largest error there can be."
 )
 
 
