@@ -3,6 +3,7 @@
 import base64
 import json
 import pickle
+import random
 import zlib
 
 import pytest
@@ -17,6 +18,8 @@ from trl_r1.evaluation.benchmarks import (
     load_benchmark,
     register_benchmark,
 )
+from trl_r1.evaluation.benchmarks.instruction_reader import read_ifeval
+from trl_r1.evaluation.benchmarks.unusable import UnusableRowError
 from trl_r1.generation import Completion
 
 
@@ -225,6 +228,12 @@ def test_software_is_repaired():
         ("mmlu_pro", {"options": ["4", "4", "7", "8"]}, "options_alike"),
         ("ifeval", {"instruction_id_list": ["combination:two_responses", "punctuation:no_comma"]}, "not_checkable"),
         ("ifeval", {"instruction_id_list": ["punctuation:no_comma"]}, "instructions_missing"),
+        ("ifeval", {"kwargs": None}, "instructions_missing"),
+        ("ifeval", {"prompt": " "}, "prompt_missing"),
+        ("mmlu_pro", {"answer": "é"}, "no_right_option"),
+        ("mmlu_pro", {"options": None}, "no_right_option"),
+        ("humaneval", {"prompt": None}, "prompt_missing"),
+        ("mbpp", {"test_list": None}, "tests_missing"),
         ("live_code_bench", {"contest_date": "2023-09-01T00:00:00"}, "outside_the_window"),
         ("live_code_bench", {"contest_date": "soon"}, "contest_date_unreadable"),
         ("live_code_bench", {"private_test_cases": "AAAA"}, "tests_unreadable"),
@@ -242,6 +251,23 @@ def test_a_row_that_is_no_question_is_counted_by_its_reason(name, change, reason
     assert (reason in found, number) == (True, 1)
     with pytest.raises(DataError, match="none of the 1 rows"):
         load_benchmark(get_benchmark(name), data_files=written(tmp_path, [{**rows[0], **change}], "all.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs"),
+    [
+        ("punctuation:no_comma", "{"),
+        ("punctuation:no_comma", ["{"]),
+        ("punctuation:no_comma", [3]),
+        ("length_constraints:number_words", [{"num_words": [5], "relation": "at least"}]),
+        ("length_constraints:number_words", [{"num_words": 5, "relation": "around"}]),
+        ("length_constraints:number_words", [{"num_words": 0, "relation": "less than"}]),
+        ("language:response_language", [{"language": "zz"}]),
+    ],
+)
+def test_an_instruction_that_no_answer_can_be_judged_by_is_left_out(name, kwargs):
+    with pytest.raises(UnusableRowError, match=r"malformed|missing"):
+        read_ifeval({"prompt": "Go.", "instruction_id_list": [name], "kwargs": kwargs}, {}, random.Random(0))
 
 
 def test_hidden_tests_cannot_run_code(tmp_path):
@@ -309,6 +335,13 @@ def test_ten_lines_of_python_make_one_too(tmp_path):
         ("num_samples: 0", "num_samples: 0 is no whole number"),
         ("pass_at: [8]", "pass_at: .8. must lie in 1 to num_samples, 1"),
         ("verifier: guess", "verifier: 'guess' is unknown"),
+        ("temperature: hot", "temperature: 'hot' is no number"),
+        ("temperature: .nan", "temperature: nan is no number"),
+        ("top_p: 2", "top_p: 2 does not lie in"),
+        ("pass_at: 3", "pass_at: 3 is no list of whole numbers"),
+        ("pass_at: [true]", "pass_at: .True,. is no list"),
+        ("instruction: 4", "instruction: 4 is no text"),
+        ("hub_id: 3", "hub_id: 3 is no text"),
     ],
 )
 def test_a_definition_that_makes_no_sense_is_refused(line, message, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ from trl_r1.verifiers.verdict import VerifierName
 
 
 VERIFIERS: Final = ("auto", *get_args(VerifierName))
+_MAY_LACK: Final = ("hub_id", "config", "revision", "group_by", "cluster_by", "license")
+_TEXTS: Final = ("name", "title", "reader", "source", "split", "instruction", *_MAY_LACK)
 _WHOLE: Final = ("max_completion_length", "num_samples", "num_questions")
 
 
@@ -149,8 +152,8 @@ class Benchmark:
         return cls(**{name: value for name, value in given.items() if value is not None})
 
     def _problems(self) -> list[str]:
-        problems = []
-        if self.instruction.count(PROBLEM_FIELD) != 1:
+        problems = [f"{name}: {getattr(self, name)!r} is no text" for name in _TEXTS if not self._is_text(name)]
+        if isinstance(self.instruction, str) and self.instruction.count(PROBLEM_FIELD) != 1:
             problems.append(f"instruction: {self.instruction!r} must hold {PROBLEM_FIELD} once")
         if self.verifier not in VERIFIERS:
             problems.append(f"verifier: {self.verifier!r} is unknown; use one of {', '.join(VERIFIERS)}")
@@ -158,11 +161,24 @@ class Benchmark:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 problems.append(f"{name}: {value!r} is no whole number of at least 1")
+        if not _is_number(self.temperature) or self.temperature < 0:
+            problems.append(f"temperature: {self.temperature!r} is no number of at least 0")
+        if not _is_number(self.top_p) or not 0 < self.top_p <= 1:
+            problems.append(f"top_p: {self.top_p!r} does not lie in (0, 1]")
         if not isinstance(self.columns, Mapping):
             problems.append(f"columns: {self.columns!r} is no mapping; write {{problem: question}}")
         for name in ("pass_at", "cons_at"):
-            if any(k > self.num_samples or k < 1 for k in getattr(self, name)):
-                problems.append(
-                    f"{name}: {list(getattr(self, name))} must lie in 1 to num_samples, {self.num_samples}"
-                )
+            value = getattr(self, name)
+            if not isinstance(value, tuple) or any(type(k) is not int for k in value):
+                problems.append(f"{name}: {value!r} is no list of whole numbers; write [1, 4]")
+            elif type(self.num_samples) is int and any(k > self.num_samples or k < 1 for k in value):
+                problems.append(f"{name}: {list(value)} must lie in 1 to num_samples, {self.num_samples}")
         return problems
+
+    def _is_text(self, name: str) -> bool:
+        value = getattr(self, name)
+        return isinstance(value, str) or (value is None and name in _MAY_LACK)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
-from trl_r1.evaluation.benchmarks.unusable import UnusableRowError
+from trl_r1.evaluation.benchmarks.unusable import UnusableRowError, text_of
 from trl_r1.verifiers.code_tests import check_code_tests
 
 
@@ -25,6 +25,7 @@ MOST_BYTES: Final = 1 << 30  # of a task's tests, uncompressed
 def read_humaneval(row: Row, columns: Columns, rng: random.Random) -> dict[str, Any]:
     """A stub of a function with its docstring, and a `check` of it."""
     stub = row[columns.get("prompt", "prompt")]
+    text_of(row, columns.get("prompt", "prompt"))  # as it stands: its indentation is code
     tests = {
         "test": row[columns.get("test", "test")],
         "entry_point": row[columns.get("entry_point", "entry_point")],
@@ -35,11 +36,11 @@ def read_humaneval(row: Row, columns: Columns, rng: random.Random) -> dict[str, 
 
 def read_mbpp(row: Row, columns: Columns, rng: random.Random) -> dict[str, Any]:
     """A task in a sentence with a test that names the function; the others are hidden."""
-    checks = list(row[columns.get("test_list", "test_list")])
+    checks = list(row[columns.get("test_list", "test_list")] or [])
     imports = row.get("test_imports") or ([row["test_setup_code"]] if row.get("test_setup_code") else [])
     if not checks:
         raise UnusableRowError("tests_missing")
-    text = row[columns.get("problem", "text")].strip()
+    text = text_of(row, columns.get("problem", "text"))
     shown = "\n".join(checks[:SHOWN_TESTS])
     tests = {"test_list": checks, "test_imports": [line for line in imports if line]}
     return code_row(f"{text}\n\nIt must pass this test:\n\n```python\n{shown}\n```", tests, row.get("task_id"))

@@ -7,7 +7,8 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from trl_r1.evaluation.benchmarks.unusable import UnusableRowError
+from trl_r1.evaluation.benchmarks.unusable import UnusableRowError, text_of
+from trl_r1.rewards.instruction_checks import read_instructions
 
 
 Kwargs = Mapping[str, Any]
@@ -21,20 +22,33 @@ def read_ifeval(row: Mapping[str, Any], columns: Mapping[str, str], rng: random.
     """
     names = row[columns.get("instruction_ids", "instruction_id_list")]
     given = row[columns.get("kwargs", "kwargs")]
-    given = json.loads(given) if isinstance(given, str) else given
-    if not names or len(names) != len(given):
+    given = _unpacked(given)
+    if not names or not isinstance(given, list) or len(names) != len(given):
         raise UnusableRowError("instructions_missing")
     instructions = [_translate(name, _set(kwargs)) for name, kwargs in zip(names, given, strict=True)]
-    prompt = row[columns.get("prompt", "prompt")]
+    try:
+        read_instructions(instructions)
+    except ValueError as error:  # what no answer could be judged by, such as a language we cannot tell
+        raise UnusableRowError("instruction_malformed") from error
+    prompt = text_of(row, columns.get("prompt", "prompt"))
     found = {"problem": prompt, "instructions": json.dumps(instructions), "reward_type": "instructions"}
     return found | ({"question_id": str(row["key"])} if row.get("key") is not None else {})
 
 
 def _set(kwargs: Any) -> Kwargs:
     """What is given: a column of mappings gives each the keys of all others."""
-    if isinstance(kwargs, str):
-        kwargs = json.loads(kwargs)
-    return {name: value for name, value in (kwargs or {}).items() if value is not None}
+    kwargs = _unpacked(kwargs) or {}
+    if not isinstance(kwargs, Mapping):
+        raise UnusableRowError("instruction_malformed")
+    return {name: value for name, value in kwargs.items() if value is not None}
+
+
+def _unpacked(value: Any) -> Any:
+    """What a text of JSON holds."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except json.JSONDecodeError as error:
+        raise UnusableRowError("instruction_malformed") from error
 
 
 def _translate(name: str, kwargs: Kwargs) -> dict[str, Any]:
@@ -42,7 +56,7 @@ def _translate(name: str, kwargs: Kwargs) -> dict[str, Any]:
         raise UnusableRowError("instruction_not_checkable")
     try:
         kind, params = SAME[name](kwargs)
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise UnusableRowError("instruction_malformed") from error
     return {"type": kind, "params": params}
 

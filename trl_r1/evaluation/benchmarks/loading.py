@@ -49,6 +49,8 @@ def load_benchmark(
     Raises:
         [`DataError`]: when the data cannot be read, lacks a column, or no row can be used.
     """
+    if max_rows is not None and max_rows < 1:
+        raise DataError(f"max_rows: {max_rows} must be at least 1, or left out for all")
     raw = MAKERS[benchmark.reader](benchmark, max_rows) if benchmark.reader in MAKERS else _read(benchmark, data_files)
     if benchmark.reader in MAKERS and data_files is not None:
         raise DataError(f"data_files: {benchmark.name} makes its questions; leave it out")

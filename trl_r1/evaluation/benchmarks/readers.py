@@ -14,6 +14,7 @@ from trl_r1.errors import R1Error, RecipeError
 from trl_r1.evaluation.benchmarks.code_readers import read_codeforces, read_humaneval, read_livecodebench, read_mbpp
 from trl_r1.evaluation.benchmarks.instruction_reader import read_ifeval
 from trl_r1.evaluation.benchmarks.unusable import UnusableRowError as UnusableRowError
+from trl_r1.evaluation.benchmarks.unusable import text_of as text_of
 from trl_r1.user_code import load_callable
 
 
@@ -96,10 +97,11 @@ def read_gpqa(row: Row, columns: Columns, rng: random.Random) -> dict[str, Any]:
 
 def read_options(row: Row, columns: Columns, rng: random.Random) -> dict[str, Any]:
     """A question with a list of options and the right one's letter or number, in the order they have."""
-    options = [str(option).strip() for option in row[columns.get("options", "options")] or []]
+    listed = row[columns.get("options", "options")]
+    options = [str(option).strip() for option in listed] if isinstance(listed, list) else []
     gold = row[columns.get("answer", "answer")]
     is_letter = isinstance(gold, str) and len(gold.strip()) == 1 and gold.strip().isalpha()
-    place = string.ascii_uppercase.index(gold.strip().upper()) if is_letter else gold
+    place = string.ascii_uppercase.find(gold.strip().upper()) if is_letter else gold
     if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(options) <= MOST_CHOICES:
         raise UnusableRowError("no_right_option")
     return choice_row(text_of(row, columns.get("question", "question")), options, place)
@@ -127,19 +129,6 @@ def read_repair(row: Row, columns: Columns, rng: random.Random) -> dict[str, Any
     """A faulty program with hidden tests."""
     task = row["repair_task"]
     return {"problem": row["problem"], "repair_task": task if isinstance(task, str) else json.dumps(task)}
-
-
-def text_of(row: Row, column: str) -> str:
-    """
-    The text in a column.
-
-    Raises:
-        [`UnusableRowError`]: when there is none.
-    """
-    value = row[column]
-    if not isinstance(value, str) or not value.strip():
-        raise UnusableRowError(f"{column}_missing")
-    return value.strip()
 
 
 READERS: Final[Mapping[str, Reader]] = {
