@@ -1,9 +1,11 @@
+import itertools
 import json
 
 import pytest
 from scripted_engine import ScriptedEngine
 
 from trl_r1.data import read_jsonl, write_jsonl
+from trl_r1.data.prompt_variants import PromptVariant
 from trl_r1.errors import DataError, R1Error, RecipeError
 from trl_r1.evaluation import Checkpoint, EvaluationSuite, Mode, compare, evaluate_policy, wilson_interval
 from trl_r1.evaluation.benchmarks import get_benchmark
@@ -330,3 +332,15 @@ def test_a_k_is_reported_of_the_modes_that_draw_as_many(tokenizer, questions, pl
     assert not {"pass@2", "cons@2"} & greedy["metrics"].keys()
     assert "fewer than k" not in caplog.text
     assert sampled["uncertainty"]["accuracy"]["num_questions"] == 3
+
+
+def test_a_way_to_ask_does_not_depend_on_those_before_it(tokenizer, questions, plain, tmp_path):
+    ways = [
+        PromptVariant(name="bare"),
+        PromptVariant(name="so", instruction="so {problem}"),
+        PromptVariant(name="now", instruction="{problem} now"),
+    ]
+    for index, order in enumerate(itertools.permutations(ways)):
+        _, engine = evaluate(tokenizer, questions, plain, tmp_path / str(index), prompt_variants=tuple(order))
+        shown = {prompt for prompt in engine.prompts if "4 plus" in prompt}
+        assert shown == {f"user : {way.ask('what is a 4 plus b 5 ?')} assistant :" for way in ways}

@@ -75,10 +75,21 @@ class Questions:
         renderer = self.renderer
         if variant.prompt_template is not None:
             renderer = PromptRenderer(renderer.tokenizer, variant.prompt_template, checkpoint.response_format)
-        for row in self.rows:
-            _check_bare(row, variant, self.renderer)
-        rows = [{**row, **_words(row, variant, renderer)} for row in self.rows]
+        own = [self._made_of_question(row) for row in self.rows]
+        if not all(own) and not _is_bare(variant):
+            raise DataError(
+                f"instruction: {variant.instruction.replace(PROBLEM_FIELD, '...')!r} cannot be put around the "
+                "ready-made prompt of a row; give bare questions in a column of their own"
+            )
+        rows = [
+            {**row, **_words(row, variant, renderer)} if bare else row
+            for row, bare in zip(self.rows, own, strict=True)
+        ]
         return dataclasses.replace(self, rows=rows, renderer=renderer, variant=variant)
+
+    def _made_of_question(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row's prompt is its question in the words it is now asked in, and no ready-made one."""
+        return row["prompt"] is None or row["prompt"] == self.variant.to_prompt(self.renderer, row["problem"])
 
 
 def load_questions(
@@ -187,20 +198,8 @@ def _is_bare(variant: PromptVariant) -> bool:
     return dataclasses.replace(variant, name="", language=None) == BARE
 
 
-def _check_bare(row: Mapping[str, Any], variant: PromptVariant, renderer: PromptRenderer) -> None:
-    """Refuse to put words around a prompt that is no bare question."""
-    if _is_bare(variant) or row["prompt"] is None or row["prompt"] == renderer.to_prompt(row["problem"]):
-        return
-    raise DataError(
-        f"instruction: {variant.instruction.replace(PROBLEM_FIELD, '...')!r} cannot be put around the ready-made "
-        "prompt of a row; give bare questions in a column of their own"
-    )
-
-
 def _words(row: Mapping[str, Any], variant: PromptVariant, renderer: PromptRenderer) -> dict[str, Any]:
     """A row's prompt, and what of it belongs to the response."""
-    if _is_bare(variant) and row["prompt"] is not None:
-        return {}
     return {
         "prompt": variant.to_prompt(renderer, row["problem"]),
         "prompt_tail": renderer.prompt_tail,
