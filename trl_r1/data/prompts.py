@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trl_r1.data.mixture import PLACE, RawSource, load_sources
+from trl_r1.data.prompt_augmentation import PromptAugmentation, augment_prompts
 from trl_r1.data.rendering import Prompt, PromptRenderer
 from trl_r1.data.rows import PromptData, check_column, first_rows, join_parts, keep_rows, map_rows, set_column
 from trl_r1.data.schemas import read_as
@@ -43,6 +44,7 @@ def load_prompts(
     system_prompt: str | None = None,
     rewards: Sequence[CheckedReward | AsyncCheckedReward] = (),
     output_dir: str | Path | None = None,
+    augmentation: PromptAugmentation | None = None,
 ) -> PromptData:
     """
     Load the prompts of a stage.
@@ -67,6 +69,8 @@ def load_prompts(
             Rewards the stage trains with, asked for the rows they cannot score.
         output_dir (`str` or `Path`, *optional*):
             Where the rows of `test_split_size` are kept. By default the script arguments' own, if they have one.
+        augmentation ([`PromptAugmentation`], *optional*):
+            In which ways to ask the questions, instead of the one that template and system prompt give.
 
     Returns:
         [`PromptData`]: columns `prompt`, `problem`, `solution`, `prompt_tail`, `response_format`, and the row's own.
@@ -86,7 +90,10 @@ def load_prompts(
         for source, args in read
     ]
     parts = first_rows([dataset for dataset, _ in prepared], script_args.max_train_rows)
-    return PromptData(dataset=join_parts(parts, order_by=PLACE), sources=describe_sources(raw, prepared, parts))
+    dataset = join_parts(parts, order_by=PLACE)
+    if augmentation is not None:
+        dataset = augment_prompts(dataset, augmentation, renderer)
+    return PromptData(dataset=dataset, sources=describe_sources(raw, prepared, parts))
 
 
 def describe_sources(

@@ -227,6 +227,17 @@ def _first(given: Any, otherwise: Any) -> Any:
     return otherwise if given is None else given
 
 
+def augmentation_problems(values: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with how training prompts are varied, a line each."""
+    bank, copies = values["prompt_augmentation"], values["prompt_augmentation_copies"]
+    if bank is not None:
+        yield from _variants_problems("prompt_augmentation", bank)
+    elif copies != 1:
+        yield f"prompt_augmentation_copies: {copies} has no effect without prompt_augmentation; name a bank"
+    if copies < 1:
+        yield f"prompt_augmentation_copies: {copies} must be at least 1"
+
+
 def _variants_problems(where: str, given: Any) -> Iterator[str]:
     if given is None:
         return

@@ -20,6 +20,11 @@ class GRPOScriptArguments(R1ScriptArguments):
         canary (`str`, *optional*, defaults to `"none"`):
             Second opinion on a sample of each rollout, from other code than the reward: `"math"` (Math-Verify alone),
             `"exact"` (the same characters) or `"none"`. It is logged and watched, and never enters the reward.
+        prompt_augmentation (`str`, *optional*):
+            Bank of prompt variants that questions are asked in, so that the policy does not come to need one phrasing:
+            `"default"`, `"formats"`, `"languages"` or a YAML file. Each question is asked in one, drawn by the seed.
+        prompt_augmentation_copies (`int`, *optional*, defaults to `1`):
+            Ways in which each question is asked, each a row of its own.
         merge_adapter (`bool`, *optional*, defaults to `True`):
             With `use_peft`, whether to write the merged model too, into `merged/` of the output folder. It is made on
             the CPU, with four bytes a weight, and checked against the adapter.
@@ -37,6 +42,12 @@ class GRPOScriptArguments(R1ScriptArguments):
             "help": "Second opinion on a sample of each rollout, from other code than the reward.",
             "choices": ["none", "exact", "math"],
         },
+    )
+    prompt_augmentation: str | None = field(
+        default=None, metadata={"help": "Bank of prompt variants, or a YAML file, that questions are asked in."}
+    )
+    prompt_augmentation_copies: int = field(
+        default=1, metadata={"help": "Ways in which each question is asked, each a row of its own."}
     )
     merge_adapter: bool = field(
         default=True, metadata={"help": "With use_peft, whether to write the merged model too, into merged/."}

@@ -17,6 +17,7 @@ from trl_r1.stage_record import RewardUse, describe_parent
 
 
 if TYPE_CHECKING:
+    from trl_r1.data.prompt_augmentation import PromptAugmentation
     from trl_r1.recipe import Recipe
 
 
@@ -36,6 +37,7 @@ def train(recipe: Recipe) -> None:
 
     script_args, args = recipe.script_args, recipe.training_args
     recorder = StageRecorder.from_recipe("grpo", recipe, args.output_dir, script_args.stage_name)
+    augmentation = prompt_augmentation(recipe)
     rewards = build_rewards(script_args.reward_funcs)
     tokenizer = load_tokenizer(recipe)
     prompts = load_prompts(
@@ -45,7 +47,10 @@ def train(recipe: Recipe) -> None:
         chat_template_kwargs=args.chat_template_kwargs,
         rewards=rewards,
         output_dir=args.output_dir,
+        augmentation=augmentation,
     )
+    if augmentation is not None:
+        recorder.notes.append(augmentation.describe(prompts.dataset))
     check_batch(len(prompts.dataset), args.generation_batch_size // args.num_generations, "prompts a rollout")
     for row in first_of_each_type(prompts.dataset):
         probe_rewards(rewards, row)
@@ -67,6 +72,25 @@ def train(recipe: Recipe) -> None:
     ]
     recorder.template = template_hashes(recipe, tokenizer)
     train_and_record(trainer, recipe, recorder)
+
+
+def prompt_augmentation(recipe: Recipe) -> PromptAugmentation | None:
+    """
+    In which ways the recipe asks its questions, if in several.
+
+    Raises:
+        [`RecipeError`]: when there is no such bank, or it has fewer variants than copies.
+    """
+    from trl_r1.data.phrasings import load_variants
+    from trl_r1.data.prompt_augmentation import PromptAugmentation
+
+    given = recipe.script_args
+    if not given.prompt_augmentation:
+        return None
+    variants = tuple(load_variants(given.prompt_augmentation))
+    return PromptAugmentation(
+        variants=variants, copies=given.prompt_augmentation_copies, seed=recipe.training_args.seed
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
