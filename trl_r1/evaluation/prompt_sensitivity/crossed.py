@@ -1,0 +1,190 @@
+"""Every question asked in every way: the table of scores, and how noisy the ways' means are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trl_r1.errors import R1Error
+from trl_r1.evaluation.uncertainty import FEWEST_DEGREES, Clusters, check_values, cluster_of
+
+
+Table = NDArray[np.float64]
+AnswersByVariant = Mapping[str, Mapping[Any, Sequence[float]]]
+ROUNDING: Final = 1e-12  # variance below which means are all the same number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Crossed:
+    """
+    Mean score of every question asked in every way.
+
+    Args:
+        variants (`list[str]`), questions (`list`):
+            Names of the rows and columns.
+        means (`ndarray`):
+            Shape (variants, questions).
+        sampling_variance (`float`, *optional*):
+            Variance of one cell over other samples, averaged; `None` where no cell has two answers.
+        one_answer_variance (`float`, *optional*):
+            Of one answer within a cell, averaged.
+        groups (`list[list[int]]`):
+            Columns by cluster.
+        left_out (`int`):
+            Questions without an answer in some way to ask, which are in none.
+        share (`bool`):
+            Whether every value lies in [0, 1].
+    """
+
+    variants: list[str]
+    questions: list[Any]
+    means: Table
+    sampling_variance: float | None
+    one_answer_variance: float | None
+    groups: list[list[int]]
+    left_out: int
+    share: bool
+
+    @classmethod
+    def from_answers(cls, answers: AnswersByVariant, clusters: Clusters | None = None) -> Crossed:
+        """
+        From the values of the answers to each question, by way to ask.
+
+        Raises:
+            [`R1Error`]: when there are fewer than two ways or independent questions, or a value is not finite.
+        """
+        if len(answers) < 2:
+            raise R1Error(f"variants: {len(answers)} say nothing of a spread; ask in at least two ways")
+        variants, known = list(answers), dict.fromkeys(name for own in answers.values() for name in own)
+        questions = [name for name in known if all(own.get(name) for own in answers.values())]
+        groups: dict[Hashable, list[int]] = {}
+        for place, question in enumerate(questions):
+            groups.setdefault(cluster_of(question, clusters), []).append(place)
+        if len(groups) < 2:
+            raise R1Error(
+                f"questions: {len(groups)} independent ones have an answer in every way to ask; give at least two"
+            )
+        cells = [[answers[variant][question] for question in questions] for variant in variants]
+        for cell in (cell for row in cells for cell in row):
+            check_values(cell)
+        several = [(_variance(cell), len(cell)) for row in cells for cell in row if len(cell) > 1]
+        one = math.fsum(variance for variance, _ in several) / len(several) if several else None
+        share = math.fsum(1 / len(cell) for row in cells for cell in row) / (len(variants) * len(questions))
+        return cls(
+            variants=variants,
+            questions=questions,
+            means=np.array([[math.fsum(cell) / len(cell) for cell in row] for row in cells]),
+            sampling_variance=None if one is None else one * share,
+            one_answer_variance=one,
+            groups=list(groups.values()),
+            left_out=len(known) - len(questions),
+            share=all(0 <= value <= 1 for row in cells for cell in row for value in cell),
+        )
+
+    @property
+    def scores(self) -> Table:
+        """Mean of each way to ask."""
+        means: Table = self.means.mean(axis=1)
+        return means
+
+    @property
+    def residuals(self) -> Table:
+        """What is left of the table without the means of its rows and of its columns."""
+        centred = self.means - self.means.mean(axis=0)
+        rest: Table = centred - centred.mean(axis=1, keepdims=True)
+        return rest
+
+    def noise(self) -> Noise:
+        """How the means of the ways to ask would vary with other questions and other samples."""
+        rest, count = self.residuals, len(self.questions)
+        sums = np.stack([rest[:, own].sum(axis=1) for own in self.groups])
+        groups = len(sums)
+        return Noise.of_sums(sums * math.sqrt(groups / (groups - 1)) / count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Noise:
+    """
+    Chance in the means of the ways to ask, their common part taken off.
+
+    Args:
+        covariance (`ndarray`):
+            Of the means, shape (variants, variants), shrunk towards equal and independent ways as far as the number
+            of questions leaves its shape unknown.
+        variance (`float`):
+            Of one mean around the mean of all, per degree of freedom.
+        shape_degrees (`float`):
+            Ways less one, fewer where some are far noisier than others (Huynh and Feldt's).
+        degrees (`float`):
+            How many normal deviations know `variance` as well as these questions do.
+    """
+
+    covariance: Table
+    variance: float
+    shape_degrees: float
+    degrees: float
+
+    @classmethod
+    def of_sums(cls, sums: Table) -> Noise:
+        """From each independent question's part in the deviations of the means, shape (groups, variants)."""
+        groups, variants = sums.shape
+        covariance = sums.T @ sums
+        trace, square = float(np.trace(covariance)), float((covariance**2).sum())
+        if trace <= ROUNDING:
+            return cls(covariance=covariance, variance=0.0, shape_degrees=variants - 1.0, degrees=groups - 1.0)
+        shape_degrees = _shape_degrees(trace, square, groups - 1, variants)
+        return cls(
+            covariance=_shrunk(covariance, trace, square, shape_degrees),
+            variance=trace / (variants - 1),
+            shape_degrees=shape_degrees,
+            degrees=_degrees((sums**2).sum(axis=1), variants),
+        )
+
+    def draws(self, number: int, rng: np.random.Generator) -> Table:
+        """So many draws of the means' deviations, shape (number, variants), as uncertain as their covariance is."""
+        values, vectors = np.linalg.eigh(self.covariance)
+        normal = rng.standard_normal((number, len(values))) * np.sqrt(np.maximum(values, 0.0))
+        scale = np.sqrt(self.degrees / rng.chisquare(self.degrees, size=(number, 1)))
+        drawn: Table = (normal @ vectors.T) * scale
+        return drawn
+
+
+def _shape_degrees(trace: float, square: float, degrees: int, variants: int) -> float:
+    """
+    `trace(S)^2 / trace(S^2)` of the true covariance S, from an estimate with so many degrees of freedom, without the
+    bias that an estimate's own scatter adds to its square.
+    """
+    if degrees < 2:
+        return 1.0
+    true_square = degrees * (square - trace**2 / degrees)
+    true_trace = (degrees + 1) * (trace**2 - 2 / (degrees + 1) * square)
+    return float(min(variants - 1.0, max(1.0, true_trace / max(true_square, ROUNDING * trace**2))))
+
+
+def _shrunk(covariance: Table, trace: float, square: float, shape_degrees: float) -> Table:
+    """The covariance, moved towards one without a shape until it has so many degrees of freedom."""
+    variants = len(covariance)
+    flat = trace**2 / (variants - 1)
+    kept = 1.0 if square <= flat * (1 + 1e-9) else (trace**2 / shape_degrees - flat) / (square - flat)
+    kept = math.sqrt(min(1.0, max(0.0, kept)))
+    round_ = (np.eye(variants) - 1 / variants) * trace / (variants - 1)
+    mixed: Table = kept * covariance + (1 - kept) * round_
+    return mixed
+
+
+def _degrees(squares: Table, variants: int) -> float:
+    """A mean of such squares has a relative variance of `2 / degrees`; few questions that count have few."""
+    groups = len(squares)
+    relative = float(squares.var(ddof=1) / squares.mean() ** 2)
+    most = (variants - 1.0) * (groups - 1)
+    return min(most, max(min(FEWEST_DEGREES, most), 2 * (groups - 1) / max(relative, 2 / variants / groups)))
+
+
+def _variance(values: Sequence[float]) -> float:
+    mean = math.fsum(values) / len(values)
+    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
