@@ -12,7 +12,7 @@ from typing import Any, Final
 from trl_r1.data.judging import JudgedSample
 from trl_r1.evaluation.metrics import SampleMetric, Value
 from trl_r1.evaluation.uncertainty import ScoreEstimate, estimate_cons_at_k, estimate_pass_at_k, estimate_score
-from trl_r1.evaluation.votes import answer_key
+from trl_r1.evaluation.votes import answer_key, votes_of
 from trl_r1.stage_record import Measurement
 from trl_r1.verifiers import Verdict
 
@@ -153,7 +153,7 @@ def _of_questions(
             found[f"pass@{k}"] = estimate_pass_at_k(counts, k, clusters=clusters)
     for k in cons_at:
         votes = {
-            question: (_values(own, verifier), rights[question])
+            question: (votes_of(own, verifier), rights[question])
             for question, own in decided.items()
             if _enough(own, k)
         }
@@ -166,12 +166,6 @@ def _enough(own: Sequence[Any], k: int) -> bool:
     if len(own) < k:
         logger.warning("a question has %d decided answers, fewer than k = %d, which leaves it out", len(own), k)
     return len(own) >= k
-
-
-def _values(own: Sequence[JudgedSample], verifier: str) -> list[str | None]:
-    """What each answer votes for. A verifier may have found right what no value can be read of."""
-    keys = [answer_key(sample, verifier) for sample in own]
-    return ["right" if key is None and sample.correct else key for key, sample in zip(keys, own, strict=True)]
 
 
 def _cost(decided: Mapping[int, Sequence[JudgedSample]], clusters: Clusters | None) -> dict[str, ScoreEstimate]:

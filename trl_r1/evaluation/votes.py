@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from trl_r1.data.judging import JudgedSample, route_of
@@ -47,3 +47,9 @@ def answer_key(sample: JudgedSample, verifier: str = "auto") -> str | None:
         return (text if boxed is None else boxed).strip() or None
     value = extract_answer(text).text
     return plain(clean(value)) or None if value else None
+
+
+def votes_of(samples: Sequence[JudgedSample], verifier: str = "auto") -> list[str | None]:
+    """What each answer to a question votes for. A verifier may have found right what no value can be read of."""
+    keys = [answer_key(sample, verifier) for sample in samples]
+    return ["right" if key is None and sample.correct else key for key, sample in zip(keys, samples, strict=True)]
