@@ -21,7 +21,7 @@ import numpy as np
 from scipy.stats import binom, norm
 
 from trl_r1.evaluation import compare_paired, cons_at_k, estimate_score, pass_at_k
-from trl_r1.evaluation.uncertainty import _bootstrap, _estimate, _jackknife, _Question
+from trl_r1.evaluation.uncertainty import _estimate, _jackknife, _Question, _vote_variance
 
 
 Drawer = Callable[[np.random.Generator, int], np.ndarray]
@@ -246,7 +246,7 @@ def _vote(k: int, right: int) -> float:
 
 @cache
 def _vote_spread(k: int, right: int) -> float:
-    return _bootstrap(["8"] * k, [place < right for place in range(k)])
+    return _vote_variance(["8"] * k, [place < right for place in range(k)])
 
 
 def _right_majority(rate, k: int):

@@ -27,7 +27,7 @@ from trl_r1.evaluation.estimators import cons_at_k, pass_at_k
 
 CONFIDENCE: Final = 0.95
 FEWEST_DEGREES: Final = 2.0
-BOOTSTRAP_DRAWS: Final = 200  # of the answers to a question, for the majority's vote
+VOTE_DRAWS: Final = 200  # of the answers to a question, for the spread of the majority's vote
 Clusters = Mapping[Any, Hashable]
 
 
@@ -158,8 +158,8 @@ def estimate_cons_at_k(
     """
     Estimate cons@k, the majority's vote, over questions.
 
-    The spread over samples is the bootstrap's (200 seeded draws a question) where all samples vote; with fewer votes
-    than samples none is given.
+    The spread over samples is simulated (200 seeded draws a question) where all samples vote; with fewer votes than
+    samples none is given.
 
     Args:
         votes (`Mapping`):
@@ -180,7 +180,7 @@ def estimate_cons_at_k(
     for question, (answers, correct) in votes.items():
         value = cons_at_k(answers, correct, k)
         all_vote = k is None or k == len(answers)
-        spread = _bootstrap(answers, correct) if all_vote and len(answers) > 1 else None
+        spread = _vote_variance(answers, correct) if all_vote and len(answers) > 1 else None
         measured[question] = _Question(value, len(answers), spread)
     return _estimate(measured, clusters, share=True)
 
@@ -340,17 +340,26 @@ def _jackknife(n: int, right: int, k: int) -> float:
     return (n - 1) / n * math.fsum(count * (value - mean) ** 2 for count, value in left_out)
 
 
-def _bootstrap(answers: Sequence[Hashable | None], correct: Sequence[bool]) -> float:
-    """Variance of a question's majority vote over other samples, by drawing as many from those there are."""
-    if all(correct) or not any(correct):
-        return 0.0
-    rng = random.Random(0)
-    pairs = list(zip(answers, correct, strict=True))
+def _vote_variance(answers: Sequence[Hashable | None], correct: Sequence[bool]) -> float:
+    """
+    Variance of a question's majority vote over other samples.
+
+    As many answers are drawn again and again, wrong ones from those given, right ones at a rate half an answer away
+    from none and all: to draw from the answers as they are would take a vote that happened to be clear for one that
+    always is.
+    """
+    rng, count, right = random.Random(0), len(answers), sum(correct)
+    rate = (right + 0.5) / (count + 1)
+    wrong = [answer for answer, own in zip(answers, correct, strict=True) if not own] or [None]
     drawn = []
-    for _ in range(BOOTSTRAP_DRAWS):
-        own = rng.choices(pairs, k=len(pairs))
-        drawn.append(cons_at_k([answer for answer, _ in own], [right for _, right in own]))
+    for _ in range(VOTE_DRAWS):
+        rights = [rng.random() < rate for _ in range(count)]
+        votes = [_ANY if own else rng.choice(wrong) for own in rights]
+        drawn.append(cons_at_k(votes, rights))
     return _variance(drawn)
+
+
+_ANY: Final = "right"  # any value: those that are right are one
 
 
 def _mean_variance(values: Sequence[float]) -> float | None:
