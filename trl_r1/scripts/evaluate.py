@@ -140,6 +140,7 @@ def finish(recipe: Recipe, recorder: StageRecorder, checkpoints: Sequence[Checkp
     recorder.metrics = compare_pairs(arguments.comparisons, recorder.evaluations, output_dir)
     recorder.seeds = {"seed": arguments.seed}
     show_results(recorder.evaluations, output_dir)
+    recorder.metrics.update(measure_spreads(recorder.evaluations, output_dir))
     recipe.write_resolved(arguments.output_dir)
     if earlier := earlier_launches(output_dir / WORK_NAME):
         recorder.count_in(earlier.begun, earlier.seconds, earlier.cpu_seconds)
@@ -158,6 +159,19 @@ def show_results(evaluations: Sequence[Mapping[str, Any]], folder: Path) -> None
     console = Console(stderr=True)
     for table in result_tables(scores or results):
         console.print(table.to_rich())
+
+
+def measure_spreads(evaluations: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, Measurement]:
+    """Write and print how much each score hangs on the way to ask, where several were; for the record."""
+    from rich.console import Console
+
+    from trl_r1.evaluation.prompt_sensitivity import asked_in_many_ways, summary_table, write_sensitivity
+
+    groups = asked_in_many_ways(evaluations, folder)
+    if not groups:
+        return {}
+    Console(stderr=True).print(summary_table(groups).to_rich())
+    return write_sensitivity(groups, folder)
 
 
 def check_comparisons(comparisons: Sequence[Mapping[str, Any]], suites: Sequence[EvaluationSuite]) -> None:

@@ -83,7 +83,7 @@ def draw_score_against_tokens(results: Sequence[Result], suite: str) -> bytes | 
         axes.set_xlabel("tokens of thought, mean" if tokens == TOKENS[0] else "tokens written, mean")
         axes.set_ylabel("accuracy")
 
-    return _picture(draw, (9.0, 4.8))
+    return save_picture(draw, (9.0, 4.8))
 
 
 def draw_heat_map(rates: Mapping[str, Mapping[str, float]], title: str) -> bytes | None:
@@ -123,7 +123,7 @@ def draw_heat_map(rates: Mapping[str, Mapping[str, float]], title: str) -> bytes
         axes.set_title(literal(title), fontsize=12, loc="left")
         figure.colorbar(image, ax=axes, label="share of answers right", shrink=0.8)
 
-    return _picture(draw, (min(16.0, max(5.0, 2.4 + 0.45 * len(columns))), 6.0))
+    return save_picture(draw, (min(16.0, max(5.0, 2.4 + 0.45 * len(columns))), 6.0))
 
 
 def heat_grid(rates: Mapping[str, Mapping[str, float]]) -> tuple[list[list[float]], int]:
@@ -214,8 +214,13 @@ def _ends(result: Result) -> tuple[float, float | None, float | None]:
     return result.value, result.low, result.high
 
 
-def _picture(draw: Callable[[Figure], None], inches: tuple[float, float]) -> bytes:
-    """The same content gives the same bytes with the same version of matplotlib."""
+def save_picture(draw: Callable[[Figure], None], inches: tuple[float, float]) -> bytes:
+    """
+    A PNG of what `draw` draws. The same content gives the same bytes with the same version of matplotlib.
+
+    Raises:
+        [`R1Error`]: when matplotlib is missing.
+    """
     if find_spec("matplotlib") is None:
         raise R1Error("pictures: matplotlib is missing; pip install trl_r1[report]")
     import matplotlib
