@@ -148,24 +148,23 @@ def _of_questions(
     rights = {question: [sample.correct is True for sample in own] for question, own in decided.items()}
     found = {}
     for k in (k for k in pass_at if k > 1):
-        counts = {question: (len(own), sum(own)) for question, own in rights.items() if _enough(own, k)}
+        counts = {question: (len(own), sum(rights[question])) for question, own in _enough(decided, k).items()}
         if counts:
             found[f"pass@{k}"] = estimate_pass_at_k(counts, k, clusters=clusters)
     for k in cons_at:
-        votes = {
-            question: (votes_of(own, verifier), rights[question])
-            for question, own in decided.items()
-            if _enough(own, k)
-        }
+        enough = _enough(decided, k)
+        votes = {question: (_values(own, verifier), rights[question]) for question, own in enough.items()}
         if votes:
             found[f"cons@{k}"] = estimate_cons_at_k(votes, k, clusters=clusters)
     return found
 
 
-def _enough(own: Sequence[Any], k: int) -> bool:
-    if len(own) < k:
-        logger.warning("a question has %d decided answers, fewer than k = %d, which leaves it out", len(own), k)
-    return len(own) >= k
+def _enough(decided: Mapping[int, Sequence[JudgedSample]], k: int) -> dict[int, Sequence[JudgedSample]]:
+    """The questions with at least k decided answers; how many have fewer is said."""
+    enough = {question: own for question, own in decided.items() if len(own) >= k}
+    if len(enough) < len(decided):
+        logger.warning("k = %d leaves out %d questions with fewer decided answers", k, len(decided) - len(enough))
+    return enough
 
 
 def _cost(decided: Mapping[int, Sequence[JudgedSample]], clusters: Clusters | None) -> dict[str, ScoreEstimate]:
