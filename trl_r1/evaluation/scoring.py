@@ -153,7 +153,7 @@ def _of_questions(
             found[f"pass@{k}"] = estimate_pass_at_k(counts, k, clusters=clusters)
     for k in cons_at:
         enough = _enough(decided, k)
-        votes = {question: (_values(own, verifier), rights[question]) for question, own in enough.items()}
+        votes = {question: (votes_of(own, verifier), rights[question]) for question, own in enough.items()}
         if votes:
             found[f"cons@{k}"] = estimate_cons_at_k(votes, k, clusters=clusters)
     return found
