@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from trl_r1.errors import R1Error
 from trl_r1.verifiers.answers.comparison import Question, compare, could_run_for_ever, same_spelling, to_latex
 from trl_r1.verifiers.answers.extraction import MAX_ANSWER_CHARS, extract_answer, is_prose, last_box
 from trl_r1.verifiers.answers.normalise import clean, is_words
@@ -51,6 +52,26 @@ _pool = WorkerPool(Path(__file__).with_name("math_worker.py"))
 _cache: JudgementCache[Judgement] = JudgementCache(CACHE_SIZE)
 _counts: Counter[str] = Counter()
 _slowest: tuple[float, str] = (0.0, "")
+
+
+def use_math_verify(folder: str | Path) -> None:
+    """
+    Let the worker processes import Math-Verify, and what it needs, from a folder of its own.
+
+    For a process whose other packages want versions that Math-Verify cannot use, as lighteval does.
+
+    Args:
+        folder (`str` or `Path`):
+            What `pip install --target FOLDER math-verify` made.
+
+    Raises:
+        [`R1Error`]: when there is no Math-Verify in it.
+    """
+    place = Path(folder).absolute()
+    if not (place / "math_verify").is_dir():
+        raise R1Error(f"math_verify: {str(folder)!r} holds none; run `pip install --target {folder} math-verify`")
+    _pool.close()
+    _pool.path_first = [str(place)]
 
 
 def verify_math(completion_or_answer: str, gold: str, require_value: bool = False) -> Judgement:

@@ -97,6 +97,7 @@ class WorkerPool:
         processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         self.size = size or max(1, min(4, (os.cpu_count() or 1) // processes))
         self.killed = 0  # workers that had to be killed, or died
+        self.path_first: list[str] = []  # where workers look for packages before this process's own path
         self._script = script
         self._lock = threading.Lock()
         self._idle: list[_Worker] = []
@@ -255,7 +256,8 @@ class WorkerPool:
         ours, theirs = socket.socketpair()
         with theirs:
             # -P: the script's own folder holds a `math.py`, which must not hide the standard library's.
-            command = [sys.executable, "-P", str(self._script), str(theirs.fileno()), json.dumps(sys.path)]
+            path = json.dumps([*self.path_first, *sys.path])
+            command = [sys.executable, "-P", str(self._script), str(theirs.fileno()), path]
             self._nursery = subprocess.Popen(
                 command,
                 pass_fds=[theirs.fileno()],
