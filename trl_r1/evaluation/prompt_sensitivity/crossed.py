@@ -113,9 +113,9 @@ class Noise:
     Chance in the means of the ways to ask, their common part taken off.
 
     Args:
-        covariance (`ndarray`):
-            Of the means, shape (variants, variants), shrunk towards equal and independent ways as far as the number
-            of questions leaves its shape unknown.
+        sums (`ndarray`):
+            Each independent question's part in the deviations of the means, shape (groups, variants), scaled so that
+            their sum of products is the covariance of the means.
         variance (`float`):
             Of one mean around the mean of all, per degree of freedom.
         shape_degrees (`float`):
@@ -124,34 +124,65 @@ class Noise:
             How many normal deviations know `variance` as well as these questions do.
     """
 
-    covariance: Table
+    sums: Table
     variance: float
     shape_degrees: float
     degrees: float
 
     @classmethod
     def of_sums(cls, sums: Table) -> Noise:
-        """From each independent question's part in the deviations of the means, shape (groups, variants)."""
+        """From the parts of the questions."""
         groups, variants = sums.shape
         covariance = sums.T @ sums
         trace, square = float(np.trace(covariance)), float((covariance**2).sum())
         if trace <= ROUNDING:
-            return cls(covariance=covariance, variance=0.0, shape_degrees=variants - 1.0, degrees=groups - 1.0)
-        shape_degrees = _shape_degrees(trace, square, groups - 1, variants)
+            return cls(sums=sums, variance=0.0, shape_degrees=variants - 1.0, degrees=groups - 1.0)
         return cls(
-            covariance=_shrunk(covariance, trace, square, shape_degrees),
+            sums=sums,
             variance=trace / (variants - 1),
-            shape_degrees=shape_degrees,
-            degrees=_degrees((sums**2).sum(axis=1), variants),
+            shape_degrees=_shape_degrees(trace, square, groups - 1, variants),
+            degrees=_degrees((sums**2).sum(axis=1), (variants - 1.0) * (groups - 1)),
         )
 
     def draws(self, number: int, rng: np.random.Generator) -> Table:
-        """So many draws of the means' deviations, shape (number, variants), as uncertain as their covariance is."""
-        values, vectors = np.linalg.eigh(self.covariance)
-        normal = rng.standard_normal((number, len(values))) * np.sqrt(np.maximum(values, 0.0))
-        scale = np.sqrt(self.degrees / rng.chisquare(self.degrees, size=(number, 1)))
-        drawn: Table = (normal @ vectors.T) * scale
+        """
+        So many draws of the means' deviations, shape (number, variants), as uncertain as their covariance is.
+
+        The covariance is shrunk towards that of equal and independent ways as far as the number of questions leaves
+        its shape unknown.
+        """
+        values, vectors = np.linalg.eigh(_shrunk(self.sums.T @ self.sums, self.shape_degrees))
+        root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T  # symmetric: it moves little when these do
+        normal = rng.standard_normal((number, len(values)))
+        drawn: Table = (normal @ root) * _student(self.degrees, number, rng)[:, None]
         return drawn
+
+    def draws_along(self, drawn: Table, direction: Table, rng: np.random.Generator) -> tuple[Table, Table]:
+        """
+        Parts of draws along a direction, and their squares summed over all directions.
+
+        Along the direction of an effect its own variance counts, which one projection of the questions knows less
+        well than all of them know the mean variance. These parts are spread evenly over their distribution.
+        """
+        from scipy.stats import t
+
+        across = (drawn**2).sum(axis=1) - (drawn @ direction) ** 2
+        parts = self.sums @ direction
+        degrees = _degrees(parts**2, len(parts) - 1.0)
+        along: Table = math.sqrt(float((parts**2).sum())) * t.ppf(evenly(len(drawn), rng), degrees)
+        return along, across + along**2
+
+
+def evenly(number: int, rng: np.random.Generator) -> Table:
+    """So many shares of a distribution, evenly spaced, in random order."""
+    shares: Table = (rng.permutation(number) + 0.5) / number
+    return shares
+
+
+def _student(degrees: float, number: int, rng: np.random.Generator) -> Table:
+    """Factors that make normal draws Student's."""
+    factors: Table = np.sqrt(degrees / rng.chisquare(degrees, size=number))
+    return factors
 
 
 def _shape_degrees(trace: float, square: float, degrees: int, variants: int) -> float:
@@ -166,23 +197,24 @@ def _shape_degrees(trace: float, square: float, degrees: int, variants: int) -> 
     return float(min(variants - 1.0, max(1.0, true_trace / max(true_square, ROUNDING * trace**2))))
 
 
-def _shrunk(covariance: Table, trace: float, square: float, shape_degrees: float) -> Table:
+def _shrunk(covariance: Table, shape_degrees: float) -> Table:
     """The covariance, moved towards one without a shape until it has so many degrees of freedom."""
     variants = len(covariance)
+    trace, square = float(np.trace(covariance)), float((covariance**2).sum())
     flat = trace**2 / (variants - 1)
     kept = 1.0 if square <= flat * (1 + 1e-9) else (trace**2 / shape_degrees - flat) / (square - flat)
     kept = math.sqrt(min(1.0, max(0.0, kept)))
-    round_ = (np.eye(variants) - 1 / variants) * trace / (variants - 1)
-    mixed: Table = kept * covariance + (1 - kept) * round_
+    shapeless = (np.eye(variants) - 1 / variants) * trace / (variants - 1)
+    mixed: Table = kept * covariance + (1 - kept) * shapeless
     return mixed
 
 
-def _degrees(squares: Table, variants: int) -> float:
+def _degrees(squares: Table, most: float) -> float:
     """A mean of such squares has a relative variance of `2 / degrees`; few questions that count have few."""
-    groups = len(squares)
-    relative = float(squares.var(ddof=1) / squares.mean() ** 2)
-    most = (variants - 1.0) * (groups - 1)
-    return min(most, max(min(FEWEST_DEGREES, most), 2 * (groups - 1) / max(relative, 2 / variants / groups)))
+    mean = float(squares.mean())
+    relative = float(squares.var(ddof=1)) / mean**2 if mean > 0 else 0.0
+    found = 2 * (len(squares) - 1) / relative if relative > 0 else most
+    return min(most, max(min(FEWEST_DEGREES, most), found))
 
 
 def _variance(values: Sequence[float]) -> float:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from trl_r1.evaluation.paired import compare_paired, holm
-from trl_r1.evaluation.prompt_sensitivity.crossed import AnswersByVariant, Crossed, Noise, Table
+from trl_r1.evaluation.prompt_sensitivity.crossed import ROUNDING, AnswersByVariant, Crossed, Noise, Table
 from trl_r1.evaluation.prompt_sensitivity.inversion import fixed_interval, population_interval
 from trl_r1.evaluation.uncertainty import Clusters, ScoreEstimate, estimate_score, wilson
 
@@ -344,9 +344,14 @@ def _chosen_on_other_half(table: Crossed) -> tuple[float, float]:
         half = rng.sample(range(len(sizes)), len(sizes) // 2)
         own, number = sums[half].sum(axis=0), sum(sizes[place] for place in half)
         for chosen, held_out in ((own, (total - own) / (count - number)), (total - own, own / number)):
-            worst += float(held_out[chosen.argmin()])
-            best += float(held_out[chosen.argmax()])
+            worst += _mean_of_extreme(chosen, held_out)
+            best += _mean_of_extreme(-chosen, held_out)
     return worst / (2 * SPLITS), best / (2 * SPLITS)
+
+
+def _mean_of_extreme(chosen: Table, held_out: Table) -> float:
+    """Of the lowest in one half, the score in the other; ways that tie share it."""
+    return float(held_out[chosen <= chosen.min() + ROUNDING * len(chosen)].mean())
 
 
 def _group_sums(table: Crossed) -> Table:
