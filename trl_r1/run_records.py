@@ -27,6 +27,7 @@ PIPELINE_RECORD_NAME = "pipeline.json"
 EPISODE_NAME = "episode.json"  # one group of completions with its rewards, in the folder of a GRPO stage
 LOSS_NOTE = "The loss is near 0, and that is fine: "  # how the note of a stage on its loss begins
 LEAST_SHARE = 0.05  # of the answers that a metric must apply to; the rate of a handful says nothing
+SPREAD: Final = "prompt spread"  # beginning of the names of an evaluation's metrics that are no comparison of scores
 
 # What is said around a question, where a record does not say: nothing.
 PLAIN_WORDS: Final[dict[str, Any]] = {"instruction": "{problem}", "system_prompt": "", "examples": []}

@@ -16,7 +16,7 @@ from trl_r1.report.charts import training_charts
 from trl_r1.report.samples import pick_questions
 from trl_r1.report.table import build_tables, to_markdown
 from trl_r1.run_records import RunRecords
-from trl_r1.stage_record import Measurement, hash_weights
+from trl_r1.stage_record import Measurement, hash_weights, read_stage_record, write_stage_record
 
 
 ATTACK = "<script>alert('from a model')</script><img src=x onerror=alert(2)>"
@@ -125,6 +125,27 @@ def test_main_table(run):
     assert greetings.columns == ["stage", "format", "rude"]
     assert [row[0].value for row in greetings.rows] == ["zero"]
     assert [cell.value for cell in comparisons.rows[0]] == ["zero - base (test)", "+0.800", "512"]
+
+
+def test_spreads_over_ways_to_ask_are_no_comparisons(run):
+    difference = Measurement(value=-0.2, n=6, low=-0.3, high=-0.1)
+    spread = Measurement(value=0.25, n=6, low=0.2, high=0.3)
+    metrics = {
+        "zero - base (test)": Measurement(value=0.8, n=512, low=0.77, high=0.83),
+        "prompt spread (base, test, sampled)": spread,
+        "prompt spread: zero - base (test, sampled)": difference,
+    }
+    place = run.folder / "evaluation"
+    write_stage_record(place, dataclasses.replace(read_stage_record(place), metrics=metrics))
+    _, comparisons, spreads, _ = build_tables(RunRecords.read(run.folder))
+    assert [row[0].value for row in comparisons.rows] == ["zero - base (test)"]
+    assert [[cell.value for cell in row] for row in spreads.rows] == [
+        ["prompt spread (base, test, sampled)", ".25", "6"],
+        ["prompt spread: zero - base (test, sampled)", "-0.200", "6"],
+    ]
+    console = Console(record=True, width=120, file=io.StringIO())
+    print_summary(run.folder, console)
+    assert "how much a score hangs" in console.export_text()
 
 
 def test_columns_appear_only_when_filled(tmp_path):

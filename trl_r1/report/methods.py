@@ -8,7 +8,7 @@ from typing import Final
 
 from trl_r1.errors import RecordError
 from trl_r1.report.table import MODE_LABELS, Cell, Table, measured_cell, signed_cell
-from trl_r1.run_records import Evaluation, FinishedStage, RunRecords
+from trl_r1.run_records import SPREAD, Evaluation, FinishedStage, RunRecords
 from trl_r1.stage_record import Measurement
 
 
@@ -113,4 +113,4 @@ def _differences(runs: dict[str, RunRecords]) -> Table:
 def _compared(run: RunRecords) -> Iterator[tuple[str, Measurement]]:
     for stage in run.stages.values():
         if stage.record.kind == "evaluate":
-            yield from stage.record.metrics.items()
+            yield from ((label, each) for label, each in stage.record.metrics.items() if not label.startswith(SPREAD))

@@ -25,12 +25,14 @@ SHORT_HEADINGS = {  # so that the table fits a terminal of 80 columns
     "sentence of": "in",
     "seconds": "sec",
 }
+SUMMED_UP = ("comparisons", "prompt sensitivity")  # titles of the tables that are printed beside the main one
 FILE_WIDTH = 120  # columns, where the table goes to a file instead of a terminal
 
 
 def print_summary(folder: str | Path, console: Console | None = None) -> None:
     """
-    Print the main table of a pipeline's folder, and its comparisons. The report holds the other suites too.
+    Print the main table of a pipeline's folder, its comparisons and its spreads over ways to ask. The report holds the
+    other suites too.
 
     Args:
         folder (`str` or `Path`):
@@ -45,7 +47,7 @@ def print_summary(folder: str | Path, console: Console | None = None) -> None:
     if not console.is_terminal:
         console.width = max(console.width, FILE_WIDTH)
     main, *others = build_tables(RunRecords.read(folder))
-    for table in [main, *(other for other in others if other.title == "comparisons")]:
+    for table in [main, *(other for other in others if other.title in SUMMED_UP)]:
         console.print(_draw(table))
         console.print(Text(table.caption + "\n", style="dim"), soft_wrap=True)
 

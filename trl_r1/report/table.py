@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from trl_r1.run_records import LEAST_SHARE, Evaluation, FinishedStage, RunRecords
+from trl_r1.run_records import LEAST_SHARE, SPREAD, Evaluation, FinishedStage, RunRecords
 from trl_r1.stage_record import Measurement
 
 
@@ -19,6 +19,7 @@ METRIC_LABELS = {
 }
 HIDDEN_METRICS = ("completion_tokens",)  # the chain's length says it
 COMPARISON_HEADINGS = ("compared on the same questions", "difference", "n")
+SPREAD_HEADINGS = ("how much a score hangs on the way to ask", "standard deviation", "ways")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,8 @@ def build_tables(records: RunRecords) -> list[Table]:
     The tables of a pipeline's finished stages.
 
     First the main one: all that the first suite with right and wrong answers measured, what other suites measured by
-    functions of their own (a rude reply, say), and the seconds. Then paired comparisons, then the other suites, as far
-    as there are any.
+    functions of their own (a rude reply, say), and the seconds. Then paired comparisons and the spreads over ways to
+    ask, then the other suites, as far as there are any.
     """
     evaluations = [evaluation for _, evaluation in records.evaluations()]
     suites = list(dict.fromkeys(evaluation.suite for evaluation in evaluations))
@@ -82,6 +83,10 @@ def build_tables(records: RunRecords) -> list[Table]:
     if comparisons:
         caption = "Paired by question, 95 % intervals; one that leaves out 0 shows a difference."
         tables.append(Table("comparisons", list(COMPARISON_HEADINGS), comparisons, caption))
+    spreads = [row for stage in records.stages.values() for row in _spreads(stage)]
+    if spreads:
+        caption = "Of the ways' true scores, the noise of questions and samples taken off; 95 % intervals, these ways."
+        tables.append(Table("prompt sensitivity", list(SPREAD_HEADINGS), spreads, caption))
     for suite in others:
         asked = [stage for stage in stages if any(item.suite == suite for item in stage.evaluations)]
         tables.append(_fill(suite, list(_columns(evaluations, suite)), asked, _caption(records, suite)))
@@ -99,8 +104,21 @@ def _comparisons(stage: FinishedStage) -> Iterator[list[Cell]]:
     """The differences an evaluation stage recorded."""
     if stage.record.kind == "evaluate":
         for label, difference in stage.record.metrics.items():
-            count = "" if difference.n is None else str(difference.n)
-            yield [Cell(label), signed_cell(difference), Cell(count)]
+            if not label.startswith(SPREAD):
+                yield [Cell(label), signed_cell(difference), _count_cell(difference)]
+
+
+def _spreads(stage: FinishedStage) -> Iterator[list[Cell]]:
+    """The spreads over ways to ask that an evaluation stage recorded, and their differences between checkpoints."""
+    if stage.record.kind == "evaluate":
+        for label, spread in stage.record.metrics.items():
+            if label.startswith(SPREAD):
+                show = signed_cell if label.startswith(f"{SPREAD}:") else measured_cell
+                yield [Cell(label), show(spread), _count_cell(spread)]
+
+
+def _count_cell(measured: Measurement) -> Cell:
+    return Cell("" if measured.n is None else str(measured.n))
 
 
 def to_markdown(table: Table) -> str:

@@ -8,11 +8,10 @@ from trl_r1.evaluation.prompt_sensitivity.estimation import (
     measure_sensitivity,
 )
 from trl_r1.evaluation.prompt_sensitivity.measured import AskedInManyWays, asked_in_many_ways
-from trl_r1.evaluation.prompt_sensitivity.reports import SPREAD, summary_table, write_sensitivity
+from trl_r1.evaluation.prompt_sensitivity.reports import summary_table, write_sensitivity
 
 
 __all__ = [
-    "SPREAD",
     "AskedInManyWays",
     "PromptSensitivity",
     "QuestionFlip",

@@ -20,13 +20,13 @@ from trl_r1.evaluation.prompt_sensitivity.measured import (
 from trl_r1.evaluation.reports.pictures import COLOURS, literal, save_picture
 from trl_r1.evaluation.reports.text_table import TextTable, short, with_intervals
 from trl_r1.generation.jobs.files import whole_file
+from trl_r1.run_records import SPREAD
 from trl_r1.stage_record import Measurement
 
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SPREAD: Final = "prompt spread"  # beginning of the names of these metrics in a stage's record
 MOST_DRAWN: Final = 40  # ways to ask in one picture: the worst and the best of more
 
 logger = logging.getLogger(__name__)
