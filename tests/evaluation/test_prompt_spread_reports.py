@@ -167,8 +167,24 @@ def test_any_name_can_be_shown(tokenizer, questions, plain, tmp_path, name):
 def test_what_is_not_asked_alike_is_not_compared(tokenizer, questions, plain, tmp_path):
     records = measure(tokenizer, questions, plain, tmp_path, max_rows=6)
     fewer = measure(tokenizer, questions, plain, tmp_path, name="other", max_rows=6)[:3]
-    metrics = write_sensitivity(asked_in_many_ways([*records, *fewer], tmp_path), tmp_path)
+    other_words = [{**record, "checkpoint": "third"} for record in records]
+    other_words[1]["instruction"] = "so {problem}"
+    metrics = write_sensitivity(asked_in_many_ways([*records, *fewer, *other_words], tmp_path), tmp_path)
+    assert len(metrics) == 3
     assert [name for name in metrics if " - " in name] == []
+
+
+def test_checkpoints_judged_on_other_questions_are_not_compared(tokenizer, questions, plain, tmp_path, caplog):
+    records = measure(tokenizer, questions, plain, tmp_path, max_rows=5)
+    records += measure(tokenizer, questions, plain, tmp_path, name="other", max_rows=5)
+    for record, judged in ((records[0], range(0, 4)), (records[4], range(6, 10))):
+        rows = list(read_samples(tmp_path / record["samples"]))
+        for place, row in enumerate(rows):
+            row["metrics"]["accuracy"] = row["metrics"]["accuracy"] if place in judged else None
+        write_samples(tmp_path / record["samples"], rows)
+    metrics = write_sensitivity(asked_in_many_ways(records, tmp_path), tmp_path)
+    assert list(metrics) == ["prompt spread (zero, sums, sampled)", "prompt spread (other, sums, sampled)"]
+    assert "no difference of prompt spreads" in caplog.text
 
 
 def test_the_stage_keeps_the_spread(tokenizer, questions, plain, tmp_path):

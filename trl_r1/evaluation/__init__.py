@@ -12,6 +12,12 @@ from trl_r1.evaluation.intervals import (
 )
 from trl_r1.evaluation.metrics import SampleMetric, resolve_metrics
 from trl_r1.evaluation.paired import PairedComparison, compare_paired
+from trl_r1.evaluation.prompt_sensitivity import (
+    PromptSensitivity,
+    SensitivityComparison,
+    compare_sensitivity,
+    measure_sensitivity,
+)
 from trl_r1.evaluation.suites import Checkpoint, EvaluationSuite, Mode
 from trl_r1.evaluation.uncertainty import (
     ScoreEstimate,
@@ -26,10 +32,13 @@ __all__ = [
     "EvaluationSuite",
     "Mode",
     "PairedComparison",
+    "PromptSensitivity",
     "SampleMetric",
     "ScoreEstimate",
+    "SensitivityComparison",
     "compare",
     "compare_paired",
+    "compare_sensitivity",
     "cons_at_k",
     "estimate_cons_at_k",
     "estimate_pass_at_k",
@@ -38,6 +47,7 @@ __all__ = [
     "mean_interval",
     "measure_mean",
     "measure_rate",
+    "measure_sensitivity",
     "paired_difference",
     "pass_at_k",
     "resolve_metrics",

@@ -17,6 +17,7 @@ from trl_r1.evaluation.uncertainty import cluster_count
 
 METRIC: Final = "accuracy"
 _LONGEST: Final = 4_000  # letters of an answer that is shown
+_TOO_FEW: Final = "fewer than two independent questions have a judged answer in every way to ask"
 
 logger = logging.getLogger(__name__)
 
@@ -61,16 +62,18 @@ class AskedInManyWays:
         return found or None
 
     @cached_property
-    def reason_against(self) -> str | None:
-        """Why there is no spread of these; `None` where there is."""
-        answered = set.intersection(*({name for name, own in each.items() if own} for each in self.answers.values()))
-        if cluster_count(sorted(answered), self.clusters) < 2:
-            return "fewer than two independent questions have a judged answer in every way to ask"
-        return None
+    def answered(self) -> set[str]:
+        """Questions with a judged answer in every way to ask."""
+        return set.intersection(*({name for name, own in each.items() if own} for each in self.answers.values()))
+
+    @property
+    def can_be_measured(self) -> bool:
+        """Whether there is a spread of these: two independent questions at least."""
+        return cluster_count(sorted(self.answered), self.clusters) > 1
 
     @cached_property
     def sensitivity(self) -> PromptSensitivity:
-        """The spread, where `reason_against` is none."""
+        """The spread, where it can be measured."""
         return measure_sensitivity(self.answers, clusters=self.clusters)
 
     @property
@@ -152,9 +155,9 @@ def asked_in_many_ways(evaluations: Sequence[Mapping[str, Any]], folder: str | P
         if len(records) > 1
     ]
     for group in groups:
-        if group.reason_against:
-            logger.warning("no prompt spread of %s: %s", group.label, group.reason_against)
-    return [group for group in groups if group.reason_against is None]
+        if not group.can_be_measured:
+            logger.warning("no prompt spread of %s: %s", group.label, _TOO_FEW)
+    return [group for group in groups if group.can_be_measured]
 
 
 def compare_with_first(
@@ -165,10 +168,24 @@ def compare_with_first(
     compared = []
     for group in groups:
         first = firsts.setdefault((group.suite, group.mode), group)
-        if first is not group and first.records.keys() == group.records.keys():
+        if first is not group and _comparable(first, group):
             found = compare_sensitivity(first.answers, group.answers, clusters=first.clusters)
             compared.append((first, group, found))
     return compared
+
+
+def _comparable(first: AskedInManyWays, second: AskedInManyWays) -> bool:
+    """Whether both were asked in the same words, and have questions in common."""
+    if _words(first) != _words(second):
+        return False
+    if cluster_count(sorted(first.answered & second.answered), first.clusters) > 1:
+        return True
+    logger.warning("no difference of prompt spreads, %s and %s: %s of both", first.label, second.label, _TOO_FEW)
+    return False
+
+
+def _words(group: AskedInManyWays) -> dict[str, dict[str, Any]]:
+    return {variant: words_of(record) for variant, record in group.records.items()}
 
 
 def question_of(row: Mapping[str, Any]) -> str:
