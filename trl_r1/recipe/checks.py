@@ -15,7 +15,7 @@ from trl_r1.recipe.hub_checks import hub_problems, secret_problems
 from trl_r1.recipe.inputs import input_problems, named, overwriting_problems, template_problems
 from trl_r1.recipe.mixtures import mixture_problems
 from trl_r1.recipe.splits import split_problems
-from trl_r1.recipe.suite_checks import augmentation_problems
+from trl_r1.recipe.suite_checks import augmentation_problems, held_out_problems
 from trl_r1.stage_record.kinds import SAMPLING_VERBS, TRAINING_VERBS
 
 
@@ -65,6 +65,8 @@ def check_recipe(context: RecipeContext) -> list[str]:
 
         problems += [*grpo_problems(context.values), *_rewards(context), *_rollout(context)]
         problems += augmentation_problems(context.values)
+    if "evaluation_suites" in context.values and context.verb != "evaluate":
+        problems += held_out_problems(context.values)
     if context.verb in SAMPLING_VERBS:
         problems += sampling_problems(context.values)
     if context.verb in DATA_PROBLEMS:

@@ -227,6 +227,22 @@ def _first(given: Any, otherwise: Any) -> Any:
     return otherwise if given is None else given
 
 
+def held_out_problems(values: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with evaluations during training, a line each."""
+    for index, suite in enumerate(values["evaluation_suites"]):
+        where = f"evaluation_suites[{index}]"
+        unknown = [name for name in suite if name not in SUITE_FIELDS]
+        yield from (f"{where}.{name}: no such field; {nearest(str(name), SUITE_FIELDS)}" for name in unknown)
+        if suite.get("dataset_name") is None and suite.get("benchmark") is None:
+            yield f"{where}.dataset_name: missing; every suite needs one, or a benchmark"
+        elif not isinstance(name_of(suite), str):
+            yield f"{where}.name: {name_of(suite)!r} is not text; every suite needs one"
+        yield from suite_entry_problems(where, suite)
+    for name in ("evaluation_every", "evaluation_max_completion_length"):
+        if values[name] < 1:
+            yield f"{name}: {values[name]} must be at least 1"
+
+
 def augmentation_problems(values: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with how training prompts are varied, a line each."""
     bank, copies = values["prompt_augmentation"], values["prompt_augmentation_copies"]

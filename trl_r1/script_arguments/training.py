@@ -5,11 +5,35 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from trl_r1.script_arguments.common import R1ScriptArguments
-from trl_r1.script_arguments.values import RewardSpec
+from trl_r1.script_arguments.values import JsonMapping, RewardSpec
 
 
 @dataclass
-class GRPOScriptArguments(R1ScriptArguments):
+class HeldOutArguments(R1ScriptArguments):
+    """
+    Arguments of the verbs that can measure the policy while they train it.
+
+    Args:
+        evaluation_suites (`list[dict]`, *optional*):
+            What is asked: suites as of `trl-r1 evaluate`, small ones. Training rows that ask one of their questions
+            are left out, and counted.
+        evaluation_every (`int`, *optional*, defaults to `50`):
+            Optimiser steps between two evaluations; one is made before the first step and one after the last.
+        evaluation_max_completion_length (`int`, *optional*, defaults to `256`):
+            Longest answer, in tokens, where neither mode nor suite says.
+    """
+
+    evaluation_suites: list[JsonMapping] = field(
+        default_factory=list, metadata={"help": "Suites of questions that the policy is asked while it is trained."}
+    )
+    evaluation_every: int = field(default=50, metadata={"help": "Optimiser steps between two evaluations."})
+    evaluation_max_completion_length: int = field(
+        default=256, metadata={"help": "Longest answer of an evaluation during training, in tokens."}
+    )
+
+
+@dataclass
+class GRPOScriptArguments(HeldOutArguments):
     """
     Script arguments of `trl-r1 grpo`.
 
@@ -82,8 +106,8 @@ class StopProbeArguments(R1ScriptArguments):
 
 
 @dataclass
-class SFTScriptArguments(StopProbeArguments):
-    """Script arguments of `trl-r1 sft`: those of every stage, and of the probe after it."""
+class SFTScriptArguments(StopProbeArguments, HeldOutArguments):
+    """Script arguments of `trl-r1 sft`: those of every stage, of evaluations during it, and of the probe after it."""
 
 
 @dataclass

@@ -27,6 +27,8 @@ def train(recipe: Recipe) -> None:
     from trl_r1.rewards import build_rewards, probe_rewards
     from trl_r1.scripts.training import (
         check_ancestry,
+        evaluate_while_training,
+        held_out_suites,
         load_tokenizer,
         template_hashes,
         train_and_record,
@@ -51,8 +53,9 @@ def train(recipe: Recipe) -> None:
     )
     if augmentation is not None:
         recorder.notes.append(augmentation.describe(prompts.dataset))
-    check_batch(len(prompts.dataset), args.generation_batch_size // args.num_generations, "prompts a rollout")
-    for row in first_of_each_type(prompts.dataset):
+    held_out, dataset = held_out_suites(recipe, tokenizer, recorder, prompts.dataset)
+    check_batch(len(dataset), args.generation_batch_size // args.num_generations, "prompts a rollout")
+    for row in first_of_each_type(dataset):
         probe_rewards(rewards, row)
     functions: list[Any] = list(rewards)  # TRL's annotation knows no asynchronous rewards
     recorder.data = prompts.sources
@@ -64,7 +67,8 @@ def train(recipe: Recipe) -> None:
     check_ancestry(recipe, recorder)
     arguments = trainer_arguments(recipe, tokenizer)
     arguments["callbacks"] += watching_callbacks(script_args.canary)
-    trainer = R1GRPOTrainer(reward_funcs=functions, train_dataset=prompts.dataset, **arguments)
+    trainer = R1GRPOTrainer(reward_funcs=functions, train_dataset=dataset, **arguments)
+    evaluate_while_training(trainer, held_out, recipe)
     weights = args.reward_weights or [1.0] * len(rewards)
     recorder.rewards = [
         RewardUse(name=reward.name, weight=weight, parameters=reward.parameters)

@@ -27,6 +27,8 @@ def train(recipe: Recipe) -> None:
     from trl_r1.scripts.stopping import stop_probe
     from trl_r1.scripts.training import (
         check_ancestry,
+        evaluate_while_training,
+        held_out_suites,
         load_tokenizer,
         template_hashes,
         train_and_record,
@@ -38,13 +40,15 @@ def train(recipe: Recipe) -> None:
     recorder = StageRecorder.from_recipe("sft", recipe, args.output_dir, script_args.stage_name)
     tokenizer = load_tokenizer(recipe)
     data = load_sft(script_args, recipe.dataset_args, tokenizer, args)
-    check_batch(len(data.dataset), args.per_device_train_batch_size * args.world_size, "rows a batch")
+    held_out, dataset = held_out_suites(recipe, tokenizer, recorder, data.dataset)
+    check_batch(len(dataset), args.per_device_train_batch_size * args.world_size, "rows a batch")
     recorder.data = data.sources
     check_ancestry(recipe, recorder)
-    trainer = SFTTrainer(train_dataset=data.dataset, **trainer_arguments(recipe, tokenizer))
+    trainer = SFTTrainer(train_dataset=dataset, **trainer_arguments(recipe, tokenizer))
+    evaluate_while_training(trainer, held_out, recipe)
     recorder.metrics = check_trained_rows(trainer).measurements()
     recorder.template = template_hashes(recipe, tokenizer)
-    probe = stop_probe(trainer, recipe, recorder, data.dataset, tokenizer)
+    probe = stop_probe(trainer, recipe, recorder, dataset, tokenizer)
     train_and_record(trainer, recipe, recorder, when_saved=probe)
 
 

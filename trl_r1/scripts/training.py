@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +13,17 @@ from trl_r1.errors import CheckpointError, R1Error, TemplateError
 from trl_r1.run_records import LOSS_NOTE
 from trl_r1.scripts.common import StageRecorder, is_main_process
 from trl_r1.scripts.earlier_settings import check_earlier_settings, settings_notes
-from trl_r1.stage_record import describe_parent
+from trl_r1.stage_record import Measurement, describe_parent
 from trl_r1.stage_record.kinds import TRAINING_VERBS
 from trl_r1.user_code import first_line
 
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from transformers import PreTrainedTokenizerBase, Trainer, TrainerCallback
     from trl import ModelConfig
 
+    from trl_r1.evaluation.held_out import HeldOut
     from trl_r1.recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -127,6 +129,62 @@ def check_ancestry(recipe: Recipe, recorder: StageRecorder) -> None:
             recorder.begin_after(record)
 
 
+def held_out_suites(
+    recipe: Recipe, tokenizer: PreTrainedTokenizerBase, recorder: StageRecorder, dataset: Dataset
+) -> tuple[list[HeldOut], Dataset]:
+    """
+    The suites the policy is asked while it is trained, and the training rows that ask none of their questions.
+
+    Raises:
+        [`DataError`], [`RecipeError`] or [`R1Error`]: when a suite cannot be asked, or no row is left.
+    """
+    from trl_r1.data.held_out import asks_held_out, question_key
+    from trl_r1.data.rows import keep_rows
+    from trl_r1.evaluation import EvaluationSuite
+    from trl_r1.evaluation.held_out import load_held_out
+
+    arguments = recipe.script_args
+    if not arguments.evaluation_suites:
+        return [], dataset
+    held_out = load_held_out(
+        [EvaluationSuite.from_mapping(entry) for entry in arguments.evaluation_suites],
+        tokenizer,
+        prompt_template=arguments.prompt_template,
+        response_format=arguments.response_format,
+        seed=recipe.training_args.seed,
+        max_completion_length=arguments.evaluation_max_completion_length,
+    )
+    keys = {question_key(row["problem"]) for one in held_out for row in one.asked.questions.rows}
+    reasons = ["in_evaluation_suites" if asks else None for asks in asks_held_out(dataset, keys)]
+    kept, dropped = keep_rows(dataset, reasons, "training data")
+    if dropped:
+        recorder.notes.append(
+            f"{len(dataset) - len(kept)} training rows ask a question of evaluation_suites: left out"
+        )
+    return held_out, kept
+
+
+def evaluate_while_training(trainer: Trainer, held_out: Sequence[HeldOut], recipe: Recipe) -> None:
+    """Let the trainer measure its policy, where the recipe asks for it."""
+    from trl_r1.trainer.callbacks import EvaluationCallback
+
+    if held_out:
+        trainer.add_callback(EvaluationCallback(trainer, held_out, every=recipe.script_args.evaluation_every))
+
+
+def _held_out_metrics(trainer: Trainer) -> dict[str, Measurement]:
+    """What the last evaluation during training measured."""
+    from trl_r1.trainer.callbacks import evaluation_callback
+
+    callback = evaluation_callback(trainer)
+    found = callback.latest if callback is not None else {}
+    return {
+        f"held-out {metric} ({name})": Measurement(**measured)
+        for name, metrics in found.items()
+        for metric, measured in metrics.items()
+    }
+
+
 def watching_callbacks(canary: str) -> list[TrainerCallback]:
     """What watches a GRPO run: its signals, the alarms they raise, the note on the loss, and an episode to show."""
     from trl_r1.trainer.callbacks import AlarmCallback, EpisodeCallback, LossNoteCallback, RolloutSignals, get_canary
@@ -177,6 +235,7 @@ def train_and_record(
             when_saved()
         recorder.seeds["seed"] = args.seed
         recorder.use_trainer(trainer)
+        recorder.metrics |= _held_out_metrics(trainer)
         recorder.notes += [*settings_notes(args.output_dir), *_notes(trainer)]
         recorder.write()
         write_lineage(args.output_dir)

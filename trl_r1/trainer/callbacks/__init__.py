@@ -5,6 +5,7 @@ from trl_r1.trainer.callbacks.alarms import AlarmCallback, alarm_callback, check
 from trl_r1.trainer.callbacks.canary import CANARIES, get_canary
 from trl_r1.trainer.callbacks.checkpoints import WholeCheckpointCallback, last_whole_checkpoint, train_or_resume
 from trl_r1.trainer.callbacks.episode import EpisodeCallback
+from trl_r1.trainer.callbacks.evaluation import EvaluationCallback, evaluation_callback
 from trl_r1.trainer.callbacks.loss_note import LossNoteCallback, explain_curve, explain_loss
 from trl_r1.trainer.callbacks.signals import RolloutSignals
 from trl_r1.trainer.callbacks.telemetry import ProgressFileCallback, spent_earlier, training_history
@@ -15,12 +16,14 @@ __all__ = [
     "AlarmCallback",
     "AlarmThresholds",
     "EpisodeCallback",
+    "EvaluationCallback",
     "LossNoteCallback",
     "ProgressFileCallback",
     "RolloutSignals",
     "WholeCheckpointCallback",
     "alarm_callback",
     "check_not_stopped",
+    "evaluation_callback",
     "explain_curve",
     "explain_loss",
     "get_canary",
