@@ -203,7 +203,11 @@ def _write(group: AskedInManyWays, path: Path) -> None:
 def _shown(group: AskedInManyWays, exhibit: Mapping[str, Any] | None) -> list[str]:
     """The worst way to ask in its own words, and a question it loses."""
     worst = group.sensitivity.worst
-    parts = [f"The words of the worst way, {worst!r}:", _quoted(_plain(words_of(group.records[worst])))]
+    record = group.records[worst]
+    parts = [
+        f"The words of the worst way, {worst!r}, in a {record['prompt_kind']} prompt:",
+        _quoted(_plain(words_of(record))),
+    ]
     if exhibit is not None:
         parts += ["A question it loses:", _quoted(f"{exhibit['problem']}\n\nsolution: {exhibit['solution']}")]
         for side in ("right", "wrong"):
