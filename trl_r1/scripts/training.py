@@ -158,9 +158,8 @@ def held_out_suites(
     reasons = ["in_evaluation_suites" if asks else None for asks in asks_held_out(dataset, keys)]
     kept, dropped = keep_rows(dataset, reasons, "training data")
     if dropped:
-        recorder.notes.append(
-            f"{len(dataset) - len(kept)} training rows ask a question of evaluation_suites: left out"
-        )
+        count = len(dataset) - len(kept)
+        recorder.notes.append(f"{count} training rows ask a question of evaluation_suites and were left out")
     return held_out, kept
 
 
