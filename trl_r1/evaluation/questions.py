@@ -19,6 +19,7 @@ from trl_r1.data.rendering import Prompt, PromptRenderer
 from trl_r1.data.rows import check_column
 from trl_r1.errors import DataError
 from trl_r1.evaluation.suites import Checkpoint, EvaluationSuite, Mode
+from trl_r1.evaluation.votes import has_votes
 from trl_r1.stage_record import DataSource
 from trl_r1.verifiers import check_golds
 
@@ -109,12 +110,13 @@ def load_questions(
             What is said around them; by default the first of the suite's own ways to ask.
 
     Raises:
-        [`DataError`]: when they cannot be read, lack a column, or need a judge.
+        [`DataError`]: when they cannot be read, lack a column, need a judge, or cannot be voted on.
         [`RecipeError`]: when the benchmark is unknown.
     """
     renderer = PromptRenderer(tokenizer, checkpoint.prompt_template, checkpoint.response_format)
     questions = _of_benchmark(suite, renderer) if suite.benchmark else _of_dataset(suite, renderer)
     _check_judges(questions.rows, suite)
+    _check_votes(questions.rows, suite)
     _name_questions(questions.rows)
     return questions.asked_as(variant or suite.ways_to_ask[0], checkpoint)
 
@@ -179,6 +181,15 @@ def _check_judges(rows: Sequence[Mapping[str, Any]], suite: EvaluationSuite) -> 
         raise DataError(
             f"suites.{suite.name}: {number} of {len(rows)} questions have the reward_type {JUDGE!r}, and an "
             "evaluation has no model that judges; leave them out, or name a verifier other than auto"
+        )
+
+
+def _check_votes(rows: Sequence[Mapping[str, Any]], suite: EvaluationSuite) -> None:
+    number = sum(not has_votes(row, suite.verifier) for row in rows) if suite.cons_at else 0
+    if number:
+        raise DataError(
+            f"suites.{suite.name}.cons_at: the answers to {number} of {len(rows)} questions are programs or texts, of "
+            "which no two need be the same, so that there is no majority; leave cons_at out, or ask other questions"
         )
 
 
