@@ -2,6 +2,7 @@
 
 from trl_r1.evaluation.compare import compare
 from trl_r1.evaluation.estimators import cons_at_k, pass_at_k
+from trl_r1.evaluation.evaluate_metrics import load_metric, metric_path
 from trl_r1.evaluation.harness import evaluate_policy
 from trl_r1.evaluation.intervals import (
     mean_interval,
@@ -18,6 +19,7 @@ from trl_r1.evaluation.prompt_sensitivity import (
     compare_sensitivity,
     measure_sensitivity,
 )
+from trl_r1.evaluation.ratios import estimate_tokens_per_correct
 from trl_r1.evaluation.suites import Checkpoint, EvaluationSuite, Mode
 from trl_r1.evaluation.uncertainty import (
     ScoreEstimate,
@@ -43,11 +45,14 @@ __all__ = [
     "estimate_cons_at_k",
     "estimate_pass_at_k",
     "estimate_score",
+    "estimate_tokens_per_correct",
     "evaluate_policy",
+    "load_metric",
     "mean_interval",
     "measure_mean",
     "measure_rate",
     "measure_sensitivity",
+    "metric_path",
     "paired_difference",
     "pass_at_k",
     "resolve_metrics",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from trl_r1.data.judging import JudgedSample
 from trl_r1.evaluation.metrics import SampleMetric, Value
+from trl_r1.evaluation.ratios import DIFFICULTIES, difficulties, estimate_tokens_per_correct
 from trl_r1.evaluation.uncertainty import ScoreEstimate, estimate_cons_at_k, estimate_pass_at_k, estimate_score
 from trl_r1.evaluation.votes import answer_key, votes_of
 from trl_r1.stage_record import Measurement
@@ -20,7 +20,6 @@ from trl_r1.verifiers import Verdict
 logger = logging.getLogger(__name__)
 
 COST_OF: Final = {"accuracy", "completion_tokens"}  # what tokens a right answer are made of
-HARD, EASY = 1 / 3, 2 / 3  # a question is hard below the one pass rate, easy above the other, as in training's signals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +75,7 @@ def summarise(
         logger.warning("%d of %d answers could not be judged; accuracy leaves them out", undecidable, len(scored))
     grouped = {
         "groups": _grouped(scored, group_by) if group_by else {},
-        "by_difficulty": _by_difficulty(scored),
+        "by_difficulty": _by_difficulty(scored, decided),
     }
     return {
         "n": len(scored),
@@ -168,32 +167,13 @@ def _enough(decided: Mapping[int, Sequence[JudgedSample]], k: int) -> dict[int, 
 
 
 def _cost(decided: Mapping[int, Sequence[JudgedSample]], clusters: Clusters | None) -> dict[str, ScoreEstimate]:
-    """
-    Tokens written for each right answer: all tokens over all right answers, absent where none is right.
-
-    The interval is Student's over the questions' residuals (delta method): a ratio's spread is that of what each
-    question spends beyond its right answers' due.
-    """
-    right = {question: sum(sample.correct is True for sample in own) / len(own) for question, own in decided.items()}
+    """Tokens written for each right answer; absent where none is right."""
     spent = {
-        question: sum(sample.completion.num_tokens for sample in own) / len(own) for question, own in decided.items()
+        question: ([sample.completion.num_tokens for sample in own], [sample.correct is True for sample in own])
+        for question, own in decided.items()
     }
-    if not any(right.values()):
-        return {}
-    mean_right = math.fsum(right.values()) / len(right)
-    ratio = math.fsum(spent.values()) / math.fsum(right.values())
-    residuals = [(spent[question] - ratio * right[question]) / mean_right for question in decided]
-    found = estimate_score(residuals, list(decided), clusters=clusters, share=False)
-    cost = ScoreEstimate(
-        value=ratio,
-        num_questions=found.num_questions,
-        num_samples=sum(map(len, decided.values())),
-        num_clusters=found.num_clusters,
-        low=None if found.low is None else ratio + found.low,
-        high=None if found.high is None else ratio + found.high,
-        method=f"ratio, {found.method}",
-    )
-    return {"tokens_per_correct": cost}
+    cost = estimate_tokens_per_correct(spent, clusters=clusters) if spent else None
+    return {} if cost is None else {"tokens_per_correct": cost}
 
 
 def _grouped(scored: Sequence[ScoredSample], group_by: str) -> dict[str, list[ScoredSample]]:
@@ -203,20 +183,15 @@ def _grouped(scored: Sequence[ScoredSample], group_by: str) -> dict[str, list[Sc
     return groups
 
 
-def _by_difficulty(scored: Sequence[ScoredSample]) -> dict[str, list[ScoredSample]]:
-    """Answers by how often their question is solved; nothing with one answer a question: it is right or wrong."""
-    rights: dict[int, list[bool]] = {}
+def _by_difficulty(
+    scored: Sequence[ScoredSample], decided: Mapping[int, Sequence[JudgedSample]]
+) -> dict[str, list[ScoredSample]]:
+    """Answers by how often their question is solved."""
+    of_question = difficulties({question: [bool(item.correct) for item in own] for question, own in decided.items()})
+    parts: dict[str, list[ScoredSample]] = {name: [] for name in DIFFICULTIES}
     for item in scored:
-        if item.sample.correct is not None:
-            rights.setdefault(item.question, []).append(item.sample.correct)
-    if not rights or max(map(len, rights.values())) < 2:
-        return {}
-    rates = {question: sum(own) / len(own) for question, own in rights.items()}
-    parts: dict[str, list[ScoredSample]] = {"hard": [], "middle": [], "easy": []}
-    for item in scored:
-        if item.question in rates:
-            rate = rates[item.question]
-            parts["hard" if rate < HARD else "middle" if rate <= EASY else "easy"].append(item)
+        if item.question in of_question:
+            parts[of_question[item.question]].append(item)
     return {name: items for name, items in parts.items() if items}
 
 
