@@ -237,6 +237,27 @@ def test_helpers_come_from_the_prompt_and_not_from_the_program():
     assert verify_code("    return x - 1\n", tests).verdict is CORRECT  # the prompt continued, as base models do
 
 
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        ("return x - 1", CORRECT),
+        ("y = x\n    for _ in range(1):\n        y -= 1\n    return y", CORRECT),
+        ("return f(x - 1) if x > 9 else x - 1  # f = itself", CORRECT),
+        ("return x", WRONG),
+        ("f = lambda x: x - 1", CORRECT),
+        ("g, f = 1, lambda x: x - 1", CORRECT),
+        ("def f(x): return x - 1", CORRECT),
+        ("from operator import neg as f", WRONG),
+        ("Subtract one.", WRONG),
+        ("```python\nreturn x - 1\n```", WRONG),  # a block is shown as its writer means it
+    ],
+)
+def test_a_continued_prompt_may_have_lost_its_first_indent(answer, verdict):
+    prompt = "def f(x):\n    '''Undo an addition of one.'''\n"
+    tests = checks("assert candidate(3) == 2") | {"prompt": prompt}
+    assert verify_code(answer, tests).verdict is verdict
+
+
 def test_each_assertion_of_a_list_is_a_test():
     tests = {"test_list": ["assert f(1) == 1", "assert f(2) == 4", "assert f(3) == 9"]}
     judgement = verify_code("def f(x): return x * x", tests)

@@ -8,6 +8,7 @@ asks the program through a proxy. So no program can reach what is expected of it
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -208,11 +209,29 @@ def _prepare(
 
 
 def _whole_program(program: Program, tests: CodeTests) -> str:
-    """The program, after the prompt where it continues that in the middle of a function, as HumanEval asks."""
+    """
+    The program, after the prompt where it continues that in the middle of a function, as HumanEval asks.
+
+    The parser of completions strips an answer, and so the indent of its first line. An answer without a fence that
+    nowhere defines the function can only be such a one.
+    """
     text = program.text or ""
-    if isinstance(tests, AssertTests) and tests.stub and text.lstrip("\n")[:1] in {" ", "\t"}:
+    if not isinstance(tests, AssertTests) or not tests.stub:
+        return text
+    if text.lstrip("\n")[:1] in {" ", "\t"}:
         return f"{tests.stub.rstrip()}\n{text}"
+    if tests.indent and not program.fenced and not _binds(text, tests.functions[0]):
+        return f"{tests.stub.rstrip()}\n{tests.indent}{text}"
     return text
+
+
+def _binds(text: str, name: str) -> bool:
+    """Whether a line of a program, outside of any block, may give a value to a name. Only looks: see `Program`."""
+    bound = re.compile(
+        rf"(async[ \t]+)?(def|class)[ \t]+{name}\b|(?!return\b)[^\s#=][^=]*\b{name}\b[^=]*=(?!=)|{name}\b[^=]*=(?!=)"
+        rf"|(from|import)[ \t].*(\b{name}\b|\*)"
+    )
+    return any(map(bound.match, text.split("\n")))
 
 
 def _count(tests: CodeTests) -> int:

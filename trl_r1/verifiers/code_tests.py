@@ -56,6 +56,7 @@ class AssertTests:
     setup: str = ""  # run once before the checks
     given: str = ""  # imports and helpers of the prompt: trusted, and defined for the program and for the checks
     stub: str = ""  # the prompt, where it is code that a completion may continue
+    indent: str = ""  # of the body of the stub's function
 
 
 CodeTests = ProgramTests | FunctionTests | AssertTests
@@ -246,25 +247,28 @@ def _from_check(row: Mapping[str, Any]) -> AssertTests:
     if "check" not in bound:
         raise DataError("tests: test defines no check(candidate)")
     _check_arguments([tree], {name, "candidate"})
-    given, stub = _split_stub(row.get("prompt"), name)
+    given, stub, indent = _split_stub(row.get("prompt"), name)
     known = bound | _bound_names(_parse(given, "prompt")) | _BUILTINS | {name}
     if "*" not in known and (unknown := [used for used in _used_names(tree) if used not in known]):
         raise DataError(f"tests: test uses {unknown[0]}, which neither it nor the prompt defines")
-    return AssertTests((name,), (f"check({name})",), test, given, stub)
+    return AssertTests((name,), (f"check({name})",), test, given, stub, indent)
 
 
-def _split_stub(prompt: Any, name: str) -> tuple[str, str]:
-    """What a prompt defines before the function it asks for, and the prompt; nothing where it is no code."""
+def _split_stub(prompt: Any, name: str) -> tuple[str, str, str]:
+    """What a prompt defines before the function it asks for, the prompt, and its body's indent; nothing of no code."""
     if not isinstance(prompt, str):
-        return "", ""
+        return "", "", ""
     try:
         tree = _parse(prompt, "prompt")
     except DataError:
-        return "", ""  # words, or a chat template around the code
+        return "", "", ""  # words, or a chat template around the code
+    lines = prompt.splitlines(keepends=True)
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
-            return "".join(prompt.splitlines(keepends=True)[: node.lineno - 1]), prompt
-    return "", ""
+            first = node.body[0]
+            indent = lines[first.lineno - 1][: first.col_offset] if first.lineno > node.lineno else ""
+            return "".join(lines[: node.lineno - 1]), prompt, indent
+    return "", "", ""
 
 
 def _from_asserts(row: Mapping[str, Any]) -> AssertTests:
