@@ -26,7 +26,7 @@ from scipy.stats import norm
 
 from trl_r1.evaluation.prompt_sensitivity import compare_sensitivity
 from trl_r1.evaluation.prompt_sensitivity.crossed import Crossed
-from trl_r1.evaluation.prompt_sensitivity.estimation import estimate_spread
+from trl_r1.evaluation.prompt_sensitivity.spread import estimate_spread
 
 
 SIZES = [(50, 1), (50, 4), (200, 1), (200, 4)]  # questions, samples

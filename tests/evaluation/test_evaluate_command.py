@@ -118,10 +118,8 @@ def test_each_way_to_ask_is_measured_by_itself_and_compared(run, checkpoint):
     assert len({row["question_id"] for row in rows}) == 4
     measured = record.metrics["copy - tiny (sums, sampled, so: plain, completion_tokens)"]
     assert (measured.value, measured.n) == (0.0, 4)
-    spread, apart = (
-        record.metrics[f"prompt spread{name} (sums, sampled)" if name else "prompt spread (tiny, sums, sampled)"]
-        for name in ("", ": copy - tiny")
-    )
+    spread = record.metrics["prompt spread (tiny, sums, sampled)"]
+    apart = record.metrics["prompt spread: copy - tiny (sums, sampled)"]
     assert (spread.n, apart.n, apart.value) == (3, 3, 0.0)
     assert spread.low <= spread.value < spread.high
     assert (folder / "sensitivity-copy-sums-sampled.json").is_file()

@@ -1,5 +1,6 @@
 """The spread over ways to ask: against matrices, a known policy, and what cannot be measured."""
 
+import json
 import math
 
 import numpy as np
@@ -10,8 +11,8 @@ from scipy.stats import f as f_distribution
 from trl_r1.errors import R1Error
 from trl_r1.evaluation.prompt_sensitivity import compare_sensitivity, measure_sensitivity
 from trl_r1.evaluation.prompt_sensitivity.crossed import Crossed, Noise
-from trl_r1.evaluation.prompt_sensitivity.estimation import estimate_spread
 from trl_r1.evaluation.prompt_sensitivity.inversion import fixed_interval, population_interval
+from trl_r1.evaluation.prompt_sensitivity.spread import estimate_spread
 
 
 def answers_of(cells):
@@ -148,7 +149,8 @@ def test_where_nothing_varies_within_ways_the_interval_still_has_a_width(rows, s
     assert (found.spread_sd, found.p_value) == (pytest.approx(spread), pytest.approx(p_value))
     assert found.low == pytest.approx(max(0.0, spread - 0.1135), abs=1e-4)
     assert found.high == pytest.approx(min(3**-0.5, spread + 0.1135), abs=1e-4)
-    assert found.population_high == 0.5
+    assert found.population_high == (0.5 if spread else found.high)
+    json.dumps(found.to_dict(), allow_nan=False)
 
 
 def test_numbers_that_are_no_shares_have_no_largest_spread():
@@ -157,6 +159,17 @@ def test_numbers_that_are_no_shares_have_no_largest_spread():
     found = measure_sensitivity(answers_of(cells))
     assert found.low < 50 / math.sqrt(2) < found.high
     assert found.population_high > 100
+    apart = measure_sensitivity({"plain": dict(enumerate([[1.0]] * 9)), "rude": dict(enumerate([[1e9]] * 9))})
+    assert apart.low == apart.high == apart.spread_sd == pytest.approx(1e9 / math.sqrt(2))
+    json.dumps(apart.to_dict(), allow_nan=False)
+
+
+def test_one_answer_that_differs_is_no_spread():
+    alike = dict(enumerate([[1.0]] * 100))
+    found = measure_sensitivity({"plain": alike, "rude": {**alike, 0: [0.0]}, "terse": alike})
+    assert (found.spread_sd, found.low) == (0.0, 0.0)
+    assert 0 < found.high < 0.05
+    assert found.p_value > 0.05
 
 
 def test_questions_without_an_answer_in_some_way_are_left_out_of_all():

@@ -82,7 +82,7 @@ def test_the_spread_of_a_known_policy_is_covered(tokenizer, questions, plain, tm
     truth = statistics.stdev(RATES.values())
     found = []
     for salt in range(4):
-        records = measure(tokenizer, questions, plain, tmp_path, salt=salt, name=str(salt), max_rows=30)
+        records = measure(tokenizer, questions, plain, tmp_path, salt=salt, name=str(salt), max_rows=24)
         [group] = asked_in_many_ways(records, tmp_path)
         found.append(group.sensitivity)
     assert sum(each.low < truth < each.high for each in found) >= 3  # intervals of 95 %

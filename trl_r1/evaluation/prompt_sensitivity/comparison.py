@@ -9,7 +9,7 @@ from typing import Any
 
 from trl_r1.errors import R1Error
 from trl_r1.evaluation.prompt_sensitivity.crossed import AnswersByVariant, Crossed
-from trl_r1.evaluation.prompt_sensitivity.estimation import estimate_spread
+from trl_r1.evaluation.prompt_sensitivity.spread import estimate_spread
 from trl_r1.evaluation.uncertainty import Clusters
 
 

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from trl_r1.evaluation.paired import compare_paired, holm
-from trl_r1.evaluation.prompt_sensitivity.crossed import ROUNDING, AnswersByVariant, Crossed, Noise, Table
-from trl_r1.evaluation.prompt_sensitivity.inversion import fixed_interval, population_interval
-from trl_r1.evaluation.uncertainty import Clusters, ScoreEstimate, estimate_score, wilson
+from trl_r1.evaluation.prompt_sensitivity.crossed import ROUNDING, AnswersByVariant, Crossed, Table
+from trl_r1.evaluation.prompt_sensitivity.spread import SpreadEstimate, estimate_spread, root_of_excess
+from trl_r1.evaluation.uncertainty import Clusters, ScoreEstimate, estimate_score
 
 
 SPLITS: Final = 200  # halvings of the questions, for the score of the way that the other half chose
@@ -150,21 +150,6 @@ class PromptSensitivity:
         return dataclasses.asdict(self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpreadEstimate:
-    """The numbers of a spread alone; see [`PromptSensitivity`]."""
-
-    spread_sd: float
-    low: float
-    high: float
-    population_low: float
-    population_high: float
-    p_value: float
-    observed_sd: float
-    noise_sd: float
-    method: str
-
-
 def measure_sensitivity(answers: AnswersByVariant, *, clusters: Clusters | None = None) -> PromptSensitivity:
     """
     Measure how much a score hangs on the way to ask.
@@ -192,8 +177,7 @@ def measure_sensitivity(answers: AnswersByVariant, *, clusters: Clusters | None 
     ```
     """
     table = Crossed.from_answers(answers, clusters)
-    noise, scores = table.noise(), table.scores
-    spread = estimate_spread(table, noise)
+    scores, spread = table.scores, estimate_spread(table, table.noise())
     order = scores.argsort(kind="stable")
     worst, best = int(order[0]), int(order[-1])
     flips = _flips(table)
@@ -216,74 +200,13 @@ def measure_sensitivity(answers: AnswersByVariant, *, clusters: Clusters | None 
     )
 
 
-def estimate_spread(table: Crossed, noise: Noise) -> SpreadEstimate:
-    """
-    The spread over ways to ask, without bias in the variance, with its intervals and the test of none.
-
-    The observed variance of the ways' means is that of their true scores plus that of noise, which the residuals of
-    rows and columns show (analysis of variance; for clusters, their sums).
-    """
-    scores = table.scores
-    observed = float(scores.var(ddof=1))
-    over = "questions" if len(table.groups) == len(table.questions) else "clusters"
-    most = _largest_spreads(len(scores)) if table.share else (math.inf, math.inf)
-    if noise.variance <= 0:
-        return _without_noise(observed, len(table.groups), over, most)
-    fixed, population = fixed_interval(scores, noise), population_interval(scores, noise)
-    return SpreadEstimate(
-        spread_sd=math.sqrt(max(0.0, observed - noise.variance)),
-        low=min(fixed[0], most[0]),
-        high=min(fixed[1], most[0]),
-        population_low=min(population[0], most[1]),
-        population_high=min(population[1], most[1]),
-        p_value=_p_value(observed, noise),
-        observed_sd=math.sqrt(observed),
-        noise_sd=math.sqrt(noise.variance),
-        method=f"inverted sum of squares, over {over}",
-    )
-
-
-def _p_value(observed: float, noise: Noise) -> float:
-    from scipy.stats import f
-
-    # the test of repeated measures with Huynh and Feldt's degrees
-    return float(f.sf(observed / noise.variance, noise.shape_degrees, noise.degrees))
-
-
-def _largest_spreads(variants: int) -> tuple[float, float]:
-    """Of so many shares, and of a population of shares: half of them 0, half of them 1."""
-    half = variants // 2
-    return math.sqrt(half * (variants - half) / variants / (variants - 1)), 0.5
-
-
-def _without_noise(observed: float, groups: int, over: str, most: tuple[float, float]) -> SpreadEstimate:
-    """
-    Where the ways differ on every question by the same, or on none: there is no noise to go by, so the interval is as
-    wide as Wilson's for no success in as many trials, and p that of so many coins falling alike.
-    """
-    spread = math.sqrt(observed)
-    hidden = wilson(0.0, groups)[1]
-    low, high = max(0.0, spread - hidden), spread + hidden
-    return SpreadEstimate(
-        spread_sd=spread,
-        low=low,
-        high=min(high, most[0]),
-        population_low=min(low, most[1]),
-        population_high=most[1],  # few ways without noise would still tell little about all others
-        p_value=1.0 if observed <= 0 else float(2.0 ** (1 - groups)),
-        observed_sd=spread,
-        noise_sd=0.0,
-        method=f"wilson of none, over {over}",
-    )
-
-
 def _interaction_sd(table: Crossed) -> float | None:
     """From the mean square of the residuals, which is that of the interaction plus that of sampling."""
     if table.sampling_variance is None:
         return None
     variants, questions = table.means.shape
     square = float((table.residuals**2).sum()) / (variants - 1) / (questions - 1)
-    return math.sqrt(max(0.0, square - table.sampling_variance))
+    return root_of_excess(square - table.sampling_variance, square)
 
 
 def _variant_scores(
