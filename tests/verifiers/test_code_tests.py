@@ -53,7 +53,7 @@ PROMPT = 'import math\n\n\ndef helper(x):\n    return x\n\n\ndef add(a, b):\n   
         ({"tests": {"test": CHECK, "entry_point": "add"}}, AssertTests(("add",), ("check(add)",), CHECK)),
         (
             {"test": CHECK, "entry_point": "add", "prompt": PROMPT},
-            AssertTests(("add",), ("check(add)",), CHECK, PROMPT[: PROMPT.index("def add")], PROMPT),
+            AssertTests(("add",), ("check(add)",), CHECK, PROMPT[: PROMPT.index("def add")], PROMPT, "    "),
         ),
         (
             {"test": CHECK, "entry_point": "add", "prompt": "User: add two numbers."},
