@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,10 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from trl_r1.data.judging import route_of
 from trl_r1.errors import R1Error
 from trl_r1.evaluation.harness import MAX_UNDECIDABLE
-from trl_r1.evaluation.lighteval_adapter.questions import store_questions
+from trl_r1.evaluation.lighteval_adapter.checkpoint_checks import check_checkpoint
+from trl_r1.evaluation.lighteval_adapter.questions import query_of, store_questions
 from trl_r1.evaluation.lighteval_adapter.scores import Judge, score_names
 from trl_r1.evaluation.questions import load_questions
 from trl_r1.evaluation.suites import Checkpoint, EvaluationSuite
+from trl_r1.generation.prompts import render_text
+from trl_r1.generation.types import SamplingParameters
 from trl_r1.recipe.suite_checks import file_name_of
 from trl_r1.verifiers import Verdict, verify_math
 from trl_r1.verifiers.math import use_math_verify
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "trl_r1_"  # lighteval has tasks called gsm8k, ifeval, aime24 of its own, and refuses a name twice
 MODE: Final = "sampled"  # of a suite that names a benchmark and no modes
+DEFAULTS: Final = {"max_completion_length": 256, "seed": 42, "batch_size": 256}  # a benchmark says the first itself
 NEEDS_ALGEBRA: Final = (r"\arctan 1", r"\frac{\pi}{4}")  # an answer and a gold answer
 
 logger = logging.getLogger(__name__)
@@ -58,11 +63,13 @@ def lighteval_task(
         num_samples (`int`, *optional*):
             Answers a question, instead of the benchmark's.
         max_completion_length (`int`, *optional*):
-            Longest answer in tokens, instead of the benchmark's. Lighteval shortens it to what a model's context has
-            room for.
+            Longest answer in tokens, instead of the benchmark's. Without a `checkpoint` nobody sees that it does not
+            fit the model's context, and lighteval shortens it, or cuts off the beginning of the question.
         checkpoint ([`Checkpoint`], *optional*):
             The one that will be asked: a think tag its chat template opens belongs to every answer, and its
             `response_format` says how answers are read. Without it they are read as R1's, with nothing opened.
+            Questions that do not fit its context are refused, and lighteval asks again once its weights, template or
+            generation configuration changed: by itself it keeps answers by a folder's name alone.
         math_verify (`str` or `Path`, *optional*):
             Folder made by `pip install --target FOLDER math-verify`. Lighteval pins a version of one of its
             requirements that it cannot use, so in lighteval's environment it needs one of its own.
@@ -76,7 +83,8 @@ def lighteval_task(
         `--custom-tasks`.
 
     Raises:
-        [`R1Error`]: when lighteval is not installed, or Math-Verify does not run where answers need it.
+        [`R1Error`]: when lighteval is not installed, Math-Verify does not run where answers need it, or a question
+            and its answer do not fit the checkpoint's context.
         [`RecipeError`] or [`DataError`]: when the benchmark is unknown, or its questions cannot be read or used.
 
     Example:
@@ -105,10 +113,12 @@ def lighteval_task(
     mode = suite.modes[MODE]
     _check_counts(suite.name, mode.num_samples, suite.max_completion_length)
     name = PREFIX + file_name_of(suite.name)
-    questions = _questions(suite, checkpoint)
+    tokenizer = None if checkpoint is None else _tokenizer_of(checkpoint)
+    questions = _questions(suite, checkpoint, tokenizer)
     if any(route_of(row) == "math" for row in questions):
         _check_algebra(name)
-    stored = store_questions(questions, name, folder)
+    asked = _check_asked(checkpoint, tokenizer, questions, suite.parameters(mode, **DEFAULTS), name)
+    stored = store_questions(questions, name, folder, asked)
     logger.info(
         "%s: give the model generation_parameters={temperature:%g,top_p:%g}", name, mode.temperature, mode.top_p
     )
@@ -154,14 +164,37 @@ def _check_counts(name: str, *counts: Any) -> None:
             )
 
 
-def _questions(suite: EvaluationSuite, checkpoint: Checkpoint | None) -> list[dict[str, Any]]:
-    """The questions as the checkpoint's answers to them are read; lighteval shows them by itself."""
-    if checkpoint is None:
-        return load_questions(None, suite, Checkpoint(name="lighteval", path="")).rows
+def _tokenizer_of(checkpoint: Checkpoint) -> Any:
     if checkpoint.prompt_template or checkpoint.chat_template:
         raise R1Error(
             f"checkpoints.{checkpoint.name}: lighteval shows questions by the chat template saved with a checkpoint, "
             "or bare; save the template there, and give neither prompt_template nor chat_template"
         )
-    tokenizer = checkpoint.load_tokenizer()
+    return checkpoint.load_tokenizer()
+
+
+def _questions(suite: EvaluationSuite, checkpoint: Checkpoint | None, tokenizer: Any) -> list[dict[str, Any]]:
+    """The questions as the checkpoint's answers to them are read; lighteval shows them by itself."""
+    if checkpoint is None:
+        return load_questions(None, suite, Checkpoint(name="lighteval", path="")).rows
     return load_questions(tokenizer if tokenizer.chat_template else None, suite, checkpoint).rows
+
+
+def _check_asked(
+    checkpoint: Checkpoint | None,
+    tokenizer: Any,
+    questions: Sequence[Mapping[str, Any]],
+    params: SamplingParameters,
+    name: str,
+) -> str:
+    """What [`check_checkpoint`] finds of what lighteval will show; nothing where nobody said who is asked."""
+    if checkpoint is None:
+        logger.warning(
+            "%s: give checkpoint=, or lighteval takes kept answers of a folder's older weights for new ones, and cuts "
+            "questions that are too long",
+            name,
+        )
+        return ""
+    chat = bool(tokenizer.chat_template)
+    texts = [render_text(row["prompt"], tokenizer) if chat else query_of(row) for row in questions]
+    return check_checkpoint(checkpoint, tokenizer, texts, params, name)

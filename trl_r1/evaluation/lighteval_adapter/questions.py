@@ -18,7 +18,9 @@ QUERY, QUESTION = "query", "question"  # columns: what is said to the model, and
 _NOT_KEPT: Final = ("prompt",)  # said again in the query
 
 
-def store_questions(rows: Sequence[Mapping[str, Any]], name: str, folder: str | Path | None = None) -> Path:
+def store_questions(
+    rows: Sequence[Mapping[str, Any]], name: str, folder: str | Path | None = None, asked: str = ""
+) -> Path:
     """
     Write questions where lighteval can read them, once.
 
@@ -32,6 +34,8 @@ def store_questions(rows: Sequence[Mapping[str, Any]], name: str, folder: str | 
             Of the task.
         folder (`str` or `Path`, *optional*):
             Where; by default below `HF_HOME`.
+        asked (`str`, *optional*, defaults to `""`):
+            Hash of the model that will answer; answers of another are not taken for its own.
 
     Returns:
         `Path`: a folder with one parquet file.
@@ -40,7 +44,7 @@ def store_questions(rows: Sequence[Mapping[str, Any]], name: str, folder: str | 
         [`DataError`]: when a question cannot be written.
     """
     kept = [{QUERY: query_of(row), QUESTION: _as_json(row)} for row in rows]
-    digest = hashlib.sha256(json.dumps(kept).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"{json.dumps(kept)}{asked}".encode()).hexdigest()[:16]
     parent = _default_folder() if folder is None else Path(folder)
     place = (parent / f"{name}-{digest}").absolute()
     if place.is_dir():
