@@ -69,7 +69,7 @@ def _generation_config(checkpoint: Checkpoint) -> dict[str, Any]:
     from transformers import GenerationConfig
 
     try:
-        found = GenerationConfig.from_pretrained(checkpoint.path, revision=checkpoint.revision)
+        found = GenerationConfig.from_pretrained(checkpoint.path, revision=checkpoint.revision or "main")
     except OSError:
         return {}
     return {key: value for key, value in found.to_diff_dict().items() if key != "transformers_version"}
