@@ -13,6 +13,7 @@ from trl_r1.errors import DataError
 from trl_r1.evaluation.estimators import cons_at_k, pass_at_k
 from trl_r1.evaluation.paired import PairedComparison, compare_paired
 from trl_r1.evaluation.sample_files import read_samples
+from trl_r1.evaluation.votes import vote_of
 from trl_r1.stage_record import Measurement
 
 
@@ -138,7 +139,7 @@ def compare_metric(answers: PairedAnswers, metric: str) -> MetricComparison | No
     return MetricComparison(compare_paired(first, second, clusters=answers.clusters), len(answers.before) - len(both))
 
 
-_KEPT: Final = ("question", "question_id", "cluster", "metrics", "answer_key", "answer", "num_tokens")
+_KEPT: Final = ("question", "question_id", "cluster", "metrics", "answer_key", "num_tokens")
 
 
 def _metric_names(questions: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
@@ -173,6 +174,8 @@ def _values(questions: Mapping[str, Sequence[Mapping[str, Any]]], metric: str) -
             for key, rows in questions.items()
         }
     kind, k = counted[1], int(counted[2])
+    if kind == "cons" and not _have_votes([row for rows in questions.values() for row in rows]):
+        return {}
     found = {}
     for key, rows in questions.items():
         judged = [row for row in rows if row["metrics"].get(ACCURACY) is not None]
@@ -181,13 +184,18 @@ def _values(questions: Mapping[str, Sequence[Mapping[str, Any]]], metric: str) -
     return found
 
 
+def _have_votes(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether answers are values. Right ones without any are programs, or of a file from before there were votes."""
+    right = any(row["metrics"].get(ACCURACY) for row in rows)
+    return not right or any(row["answer_key"] is not None for row in rows)
+
+
 def _counted(kind: str, k: int, judged: Sequence[Mapping[str, Any]]) -> float:
     right = [bool(row["metrics"][ACCURACY]) for row in judged]
     if kind == "pass":
         return pass_at_k(len(right), sum(right), k)
-    votes = [row["answer_key"] if row["answer_key"] is not None else row["answer"] for row in judged]
-    named = ["" if vote is None and own else vote for vote, own in zip(votes, right, strict=True)]  # right without one
-    return cons_at_k(named, right, k)
+    votes = [vote_of(row["answer_key"], own) for row, own in zip(judged, right, strict=True)]
+    return cons_at_k(votes, right, k)
 
 
 def _as_mapping(result: PairedComparison) -> dict[str, Any]:

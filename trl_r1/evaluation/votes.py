@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from trl_r1.data.judging import JudgedSample, route_of
+from trl_r1.verifiers.answers.exact import Value
 from trl_r1.verifiers.answers.extraction import extract_answer, gradable_answer, last_box
-from trl_r1.verifiers.answers.normalise import clean, plain
+from trl_r1.verifiers.answers.normalise import clean, plain, without_thousands_separators
+from trl_r1.verifiers.answers.quantities import read_value
 from trl_r1.verifiers.choice import chosen_option
 
 
 WITHOUT_VALUES: Final = ("code", "repair", "instructions")  # two texts that do the same are not the same text
+MAX_NUMBER_BITS: Final = 2_000  # of a numerator or denominator that is written out; 2004! has 19,000
 
 
 def has_votes(row: Mapping[str, Any], verifier: str = "auto") -> bool:
@@ -23,9 +26,10 @@ def answer_key(sample: JudgedSample, verifier: str = "auto") -> str | None:
     r"""
     The value of an answer in a normal form.
 
-    It is what the verifier reads of it: the option chosen, or the one value in its usual spelling, `0.5` and `.5`
-    alike. Two wrong answers of equal value in other spellings (`1/2` and `0.5`) are two; right ones are made one by
-    [`~trl_r1.evaluation.cons_at_k`].
+    It is what the verifier reads of it: the option chosen, a rational number in lowest terms (`0.5`, `.5` and
+    `\frac{2}{4}` are `1/2`), or another value in its usual spelling. So two wrong formulas of equal value, `x(x+1)`
+    and `x^2+x`, are two; right ones are made one by [`~trl_r1.evaluation.cons_at_k`]. A short sentence is a value
+    too, as for the verifier.
 
     Args:
         sample ([`JudgedSample`]):
@@ -46,10 +50,23 @@ def answer_key(sample: JudgedSample, verifier: str = "auto") -> str | None:
         boxed = last_box(text)
         return (text if boxed is None else boxed).strip() or None
     value = extract_answer(text).text
-    return plain(clean(value)) or None if value else None
+    return _spelling(value) or None if value else None
+
+
+def _spelling(value: str) -> str:
+    cleaned = clean(value)
+    found = read_value(without_thousands_separators(cleaned)) if cleaned else None
+    number = found.rational if isinstance(found, Value) else None
+    if number is None or max(number.numerator.bit_length(), number.denominator.bit_length()) > MAX_NUMBER_BITS:
+        return plain(cleaned)
+    return str(number)
+
+
+def vote_of(key: str | None, right: bool) -> str | None:
+    """What an answer votes for by its key. A verifier may have found right what no value can be read of."""
+    return "right" if key is None and right else key
 
 
 def votes_of(samples: Sequence[JudgedSample], verifier: str = "auto") -> list[str | None]:
-    """What each answer to a question votes for. A verifier may have found right what no value can be read of."""
-    keys = [answer_key(sample, verifier) for sample in samples]
-    return ["right" if key is None and sample.correct else key for key, sample in zip(keys, samples, strict=True)]
+    """What each answer to a question votes for."""
+    return [vote_of(answer_key(sample, verifier), sample.correct is True) for sample in samples]
