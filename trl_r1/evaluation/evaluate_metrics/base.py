@@ -34,6 +34,7 @@ COLUMNS: Final = {
     "completion_tokens": ("float64", "tokens written for each answer"),
     "think_tokens": ("float64", "tokens of each chain of thought; 0 without one"),
 }
+NULLABLE: Final = {"correct", "answers", "think_tokens"}
 OPTIONS: Final = {
     "clusters": "from question to what it shares with those it is not independent of; each by itself by default",
     "pass_at": "k, or several",
@@ -127,16 +128,17 @@ class Given:
             Those that were given.
 
     Raises:
-        [`R1Error`]: when a question has no name, or a verdict is not 0, 1 or `None`.
+        [`R1Error`]: when a value is `None` where there must be one, or a verdict is not 0, 1 or `None`.
     """
 
     def __init__(self, columns: Mapping[str, list[Any]], options: Mapping[str, Any]) -> None:
         self.columns = columns
         self.options = options
         self.questions: list[str] = columns["questions"]
-        nameless = sum(name is None for name in self.questions)
-        if nameless:
-            raise R1Error(f"questions: {nameless} of {len(self.questions)} have no name; say what each answer is to")
+        for name in columns.keys() - NULLABLE:
+            nulls = sum(value is None for value in columns[name])
+            if nulls:
+                raise R1Error(f"{name}: {nulls} of {len(self.questions)} are None; give one value an answer")
         wrong = [value for value in columns.get("correct", []) if value not in (0, 1, None)]
         if wrong:
             raise R1Error(f"correct: {wrong[0]} is no verdict; give 0, 1, or None where it could not be decided")
