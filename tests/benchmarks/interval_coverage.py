@@ -126,7 +126,7 @@ def votes(rng: np.random.Generator, world: str, count: int, k: int, repetitions:
     hits = []
     for _ in range(repetitions):
         rights = rng.binomial(k, draw(rng, count))
-        measured = {index: _Question(_vote(k, int(right)), k, None) for index, right in enumerate(rights)}
+        measured = {index: _Question(_vote(k, int(right)), k, None, 1) for index, right in enumerate(rights)}
         found = _estimate(measured, None, share=True)
         hits.append(found.low <= truth <= found.high)
     return share(hits)
@@ -141,7 +141,7 @@ def votes_again(rng: np.random.Generator, world: str, count: int, k: int, repeti
         rates = WORLDS[world][0](rng, count)
         rights = rng.binomial(k, rates)
         measured = {
-            index: _Question(_vote(k, int(right)), k, _vote_spread(k, int(right)))
+            index: _Question(_vote(k, int(right)), k, _vote_spread(k, int(right)), 1)
             for index, right in enumerate(rights)
         }
         found = _estimate(measured, None, share=True)
@@ -236,7 +236,7 @@ def _pass_questions(rights: np.ndarray, k: int) -> dict[int, _Question]:
 
 @cache
 def _pass_question(k: int, right: int) -> _Question:
-    return _Question(pass_at_k(k, right, PASS_K), k, _jackknife(k, right, PASS_K) if k > PASS_K else None)
+    return _Question(pass_at_k(k, right, PASS_K), k, _jackknife(k, right, PASS_K) if k > PASS_K else None, k // PASS_K)
 
 
 @cache

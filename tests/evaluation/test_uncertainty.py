@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binomtest, kurtosis, t
 
 from trl_r1.errors import R1Error
-from trl_r1.evaluation import estimate_cons_at_k, estimate_pass_at_k, estimate_score, pass_at_k
+from trl_r1.evaluation import cons_at_k, estimate_cons_at_k, estimate_pass_at_k, estimate_score, pass_at_k
 from trl_r1.evaluation.uncertainty import degrees_of_freedom, wilson
 
 
@@ -25,10 +25,12 @@ def reference(matrix, clusters=None):
     degrees = min(len(sums) - 1, max(2, 2 * (len(sums) - 1) / excess))
     within = matrix.var(axis=1, ddof=1)
     noise = within.sum() / samples / questions**2
+    far = max(value, 1 - value) ** 2
+    unseen = 0.02 / degrees * far / (len(sums) * (len(sums) - 1))
     return {
         "value": value,
-        "over questions": by_effective(value, variance, t.ppf(0.975, degrees)),
-        "over samples": by_effective(value, noise, 1.959963984540054),
+        "over questions": by_effective(value, variance + unseen, t.ppf(0.975, degrees)),
+        "over samples": by_effective(value, noise + 0.05 / matrix.size**2, 1.959963984540054),
         "question_sd": math.sqrt(max(0, means.var(ddof=1) - noise * questions)),
         "sampling_sd": math.sqrt(within.mean()),
     }
@@ -158,7 +160,30 @@ def test_the_spread_of_pass_at_k_is_the_jackknifes(n, right, k):
     ]
     variance = (n - 1) / n * np.sum((share - np.mean(share)) ** 2)
     found = estimate_pass_at_k({"a": (n, right)}, k)
-    assert found.sampling_sd == pytest.approx(math.sqrt(variance * n), abs=1e-9)
+    assert found.sampling_sd == pytest.approx(math.sqrt(variance * (n // k)), abs=1e-9)  # of one try of k answers
+
+
+@pytest.mark.parametrize("clusters", [None, {question: question // 5 for question in range(30)}])
+def test_nearly_always_solved_questions_leave_room_for_one_that_is_not(clusters):
+    """One answer in 480 was wrong: the spread that is seen would allow for a score of 99 % at least."""
+    rows = [[1] * 16 for _ in range(29)] + [[1] * 15 + [0]]
+    found = estimate_score(*flat(rows), clusters=clusters)
+    assert found.low < (0.98 if clusters is None else 0.95)
+    assert found.high > found.value
+
+
+def test_the_spread_of_a_vote_is_that_between_halves():
+    answers, correct = ["7", "7", "7", "8", "8", "9"], [True] * 3 + [False] * 3
+    squares = []
+    for first in itertools.combinations(range(6), 3):
+        second = [place for place in range(6) if place not in first]
+        own, other = (cons_at_k([answers[i] for i in part], [correct[i] for i in part]) for part in (first, second))
+        squares.append((own - other) ** 2 / 2)
+    found = estimate_cons_at_k({"a": (answers, correct)})
+    assert found.sampling_sd**2 == pytest.approx(np.mean(squares), rel=0.2)  # 200 of all the ways to halve them
+    clear = estimate_cons_at_k({"a": (["7"] * 6, [True] * 6), "b": (["8"] * 6, [False] * 6)})
+    assert clear.sampling_sd == 0.0
+    assert clear.sampling_high - clear.sampling_low > 0.5  # two votes, not twelve answers
 
 
 def test_the_vote_over_questions():

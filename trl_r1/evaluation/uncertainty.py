@@ -8,8 +8,8 @@ with a published one" the second, which is much narrower.
 
 Intervals are Wilson's with the number of questions replaced by an effective one, `p (1 - p) / variance`, and the
 normal quantile by Student's with degrees of freedom that allow for the skewness of few, mostly failed questions. Of
-the ways that were simulated it is the one that covers 93 to 97 % throughout (`tests/benchmarks/interval_coverage.py`,
-docs/evaluation.md).
+the ways that were simulated it comes closest to 95 % (`tests/benchmarks/interval_coverage.py`, docs/evaluation.md).
+Where a set is too small to know, as six groups of nearly always solved questions, it errs to the wide side.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from trl_r1.evaluation.estimators import cons_at_k, pass_at_k
 CONFIDENCE: Final = 0.95
 FEWEST_DEGREES: Final = 2.0
 VOTE_DRAWS: Final = 200  # of the answers to a question, for the spread of the majority's vote
+UNSEEN: Final = 0.02  # of a question that fails where all others are solved, or the reverse: least spread to allow for
+UNSEEN_TRY: Final = 0.05  # the same of tries, where the questions are fixed
 Clusters = Mapping[Any, Hashable]
 
 
@@ -49,7 +51,8 @@ class ScoreEstimate:
         question_sd (`float`, *optional*):
             Standard deviation of the questions' true scores, the noise of sampling taken off.
         sampling_sd (`float`, *optional*):
-            Standard deviation of one answer within a question, root of the mean square over questions.
+            Standard deviation of one try within a question, root of the mean square over questions. A try is an
+            answer, `k` answers of pass@k, or all votes of cons@k.
         method (`str`):
             Kind of the first interval.
     """
@@ -73,11 +76,20 @@ class ScoreEstimate:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """Mean of a question's answers, how many, and the sampling variance of that mean where it shows."""
+    """
+    Mean of a question's answers, how many, and the sampling variance of that mean where it shows.
+
+    `tries` are the independent ones that the mean is of, the answers by default.
+    """
 
     value: float
     samples: int
     variance: float | None
+    tries: int = 0
+
+    @property
+    def independent(self) -> int:
+        return self.tries or self.samples
 
 
 def estimate_score(
@@ -143,7 +155,7 @@ def estimate_pass_at_k(
     """
     _check_some(counts)
     measured = {
-        question: _Question(pass_at_k(n, right, k), n, _jackknife(n, right, k) if n > k else None)
+        question: _Question(pass_at_k(n, right, k), n, _jackknife(n, right, k) if n > k else None, n // k)
         for question, (n, right) in counts.items()
     }
     return _estimate(measured, clusters, share=True)
@@ -158,8 +170,9 @@ def estimate_cons_at_k(
     """
     Estimate cons@k, the majority's vote, over questions.
 
-    The spread over samples is simulated (200 seeded draws a question) where all samples vote; with fewer votes than
-    samples none is given.
+    The spread over samples is that between the votes of two halves of a question's answers (200 seeded draws), where
+    all samples vote; with fewer votes than samples none is given. Half as many votes differ at least as often, so it
+    errs to the wide side.
 
     Args:
         votes (`Mapping`):
@@ -181,7 +194,7 @@ def estimate_cons_at_k(
         value = cons_at_k(answers, correct, k)
         all_vote = k is None or k == len(answers)
         spread = _vote_variance(answers, correct) if all_vote and len(answers) > 1 else None
-        measured[question] = _Question(value, len(answers), spread)
+        measured[question] = _Question(value, len(answers), spread, 1)
     return _estimate(measured, clusters, share=True)
 
 
@@ -237,10 +250,11 @@ def _estimate(measured: Mapping[Hashable, _Question], clusters: Clusters | None,
     samples = sum(each.samples for each in measured.values())
     if variances is not None:
         noise = math.fsum(variances) / count
-        sampling = _over_samples(value, noise / count, samples, share)
+        tries = sum(each.independent for each in measured.values())
+        sampling = _over_samples(value, noise / count, tries, share)
         if count > 1:
             question_sd = math.sqrt(max(0.0, _variance(values) - noise))
-        one = (own * each.samples for own, each in zip(variances, measured.values(), strict=True))
+        one = (own * each.independent for own, each in zip(variances, measured.values(), strict=True))
         sampling_sd = math.sqrt(math.fsum(one) / count)
     return ScoreEstimate(
         value=value,
@@ -277,8 +291,10 @@ def _over_questions(
         return value - half, value + half, f"t over {over}"
     if variance <= 0 or not 0 < value < 1:  # all alike: no spread to go by, so as if each cluster were one trial
         return *wilson(value, groups), f"wilson over {over}"
-    effective = max(1.0, value * (1 - value) / variance)
     degrees = degrees_of_freedom(list(sums.values()))
+    # the fewer the degrees, the likelier that the set lacks what it is about: a rare question unlike the others
+    variance += groups / (groups - 1) * UNSEEN / degrees * (max(value, 1 - value) / groups) ** 2
+    effective = max(1.0, value * (1 - value) / variance)
     return *wilson(value, effective, quantile(degrees)), f"wilson, effective {over}"
 
 
@@ -309,14 +325,14 @@ def wilson(value: float, n: float, z: float | None = None) -> tuple[float, float
     return (0.0 if value == 0 else max(0.0, middle - half)), (1.0 if value == 1 else min(1.0, middle + half))
 
 
-def _over_samples(value: float, variance: float, samples: int, share: bool) -> tuple[float, float]:
-    """The interval of fixed questions. Where all answers to each agree, as wide as for that many single trials."""
+def _over_samples(value: float, variance: float, tries: int, share: bool) -> tuple[float, float]:
+    """The interval of fixed questions. Where all tries at each agree, as wide as for that many single ones."""
     if not share:
         half = quantile() * math.sqrt(variance)
         return value - half, value + half
     if variance <= 0 or not 0 < value < 1:
-        return wilson(value, samples)
-    return wilson(value, max(1.0, value * (1 - value) / variance))
+        return wilson(value, tries)
+    return wilson(value, max(1.0, value * (1 - value) / (variance + UNSEEN_TRY / tries**2)))
 
 
 def _filled(measured: Sequence[_Question]) -> list[float] | None:
@@ -325,11 +341,11 @@ def _filled(measured: Sequence[_Question]) -> list[float] | None:
 
     A question with one answer gets the variance that one answer has in the mean of the others.
     """
-    one = [each.variance * each.samples for each in measured if each.variance is not None]
+    one = [each.variance * each.independent for each in measured if each.variance is not None]
     if not one:
         return None
     mean = _mean(one)
-    return [mean / each.samples if each.variance is None else each.variance for each in measured]
+    return [mean / each.independent if each.variance is None else each.variance for each in measured]
 
 
 def _jackknife(n: int, right: int, k: int) -> float:
@@ -342,24 +358,20 @@ def _jackknife(n: int, right: int, k: int) -> float:
 
 def _vote_variance(answers: Sequence[Hashable | None], correct: Sequence[bool]) -> float:
     """
-    Variance of a question's majority vote over other samples.
+    Variance of a question's majority vote over other samples, from the votes of two halves of them.
 
-    As many answers are drawn again and again, wrong ones from those given, right ones at a rate half an answer away
-    from none and all: to draw from the answers as they are would take a vote that happened to be clear for one that
-    always is.
+    To draw from all answers again and again would take a vote that happened to be clear for one that always is.
     """
-    rng, count, right = random.Random(0), len(answers), sum(correct)
-    rate = (right + 0.5) / (count + 1)
-    wrong = [answer for answer, own in zip(answers, correct, strict=True) if not own] or [None]
-    drawn = []
+    rng, half = random.Random(0), len(answers) // 2
+    places, squares = list(range(len(answers))), []
     for _ in range(VOTE_DRAWS):
-        rights = [rng.random() < rate for _ in range(count)]
-        votes = [_ANY if own else rng.choice(wrong) for own in rights]
-        drawn.append(cons_at_k(votes, rights))
-    return _variance(drawn)
-
-
-_ANY: Final = "right"  # any value: those that are right are one
+        rng.shuffle(places)
+        first, second = (
+            cons_at_k([answers[place] for place in part], [correct[place] for place in part])
+            for part in (places[:half], places[half:])
+        )
+        squares.append((first - second) ** 2 / 2)
+    return _mean(squares)
 
 
 def _mean_variance(values: Sequence[float]) -> float | None:
