@@ -11,11 +11,22 @@ from pathlib import Path
 import evaluate
 import numpy as np
 import pytest
+from scripted_engine import ScriptedEngine
 
+from trl_r1.data import write_jsonl
 from trl_r1.errors import R1Error
-from trl_r1.evaluation import estimate_score, load_metric, metric_path
+from trl_r1.evaluation import (
+    Checkpoint,
+    EvaluationSuite,
+    Mode,
+    estimate_score,
+    evaluate_policy,
+    load_metric,
+    metric_path,
+)
 from trl_r1.evaluation.evaluate_metrics import METRIC_NAMES
 from trl_r1.evaluation.evaluate_metrics.base import COLUMNS
+from trl_r1.evaluation.sample_files import read_samples
 
 
 QUESTIONS = ["a"] * 4 + ["b"] * 4 + ["c"] * 3 + ["d"] * 4
@@ -128,6 +139,11 @@ def test_cons_at_k_is_the_vote_of_every_subset():
     assert every["cons"] == pytest.approx(np.mean([vote(answers[name], rights[name]) for name in rights]))
 
 
+def test_a_right_answer_of_no_readable_value_votes_for_the_gold_one():
+    found = load_metric("cons_at_k").compute(questions=["a"] * 3, correct=[1, 1, 0], answers=[None, "7", "8"])
+    assert found["cons"] == 1
+
+
 def test_tokens_per_correct_counts_wrong_answers_too():
     found = load_metric("tokens_per_correct").compute(**columns_of("tokens_per_correct"))
     tokens, rights = of_question(ALL["completion_tokens"]), of_question(CORRECT)
@@ -218,6 +234,45 @@ def test_all_combine_in_one_call_and_in_batches():
     assert alone == at_once
 
 
+def test_a_file_of_answers_scores_as_its_record_says(tokenizer, tmp_path):
+    rows = [{"problem": f"what is {index} plus 1 ?", "solution": str(index + 1)} for index in range(3)]
+    write_jsonl(tmp_path / "questions" / "test.jsonl", rows)
+    said = ["1", "1", "2", "9", "2", "3", "4", "4", "5", "3", "3", "7"]
+    texts = [f"<think> wait {'加' * (index % 3)} plus </think> {number}" for index, number in enumerate(said)]
+    suite = EvaluationSuite(
+        name="sums",
+        dataset_name=str(tmp_path / "questions"),
+        modes={"sampled": Mode(num_samples=4)},
+        pass_at=(2,),
+        cons_at=(4,),
+    )
+    checkpoint = Checkpoint(name="r1", path="no/where", prompt_template="r1_zero", response_format="r1")
+    [record] = evaluate_policy(ScriptedEngine(tokenizer, texts), suite, checkpoint, tmp_path)
+    answers = list(read_samples(tmp_path / record["samples"]))
+    verdicts = {"correct": 1, "wrong": 0}
+    columns = {
+        "questions": [row["question_id"] for row in answers],
+        "correct": [verdicts[row["verdict"]] for row in answers],
+        "answers": [row["answer_key"] for row in answers],
+        "predictions": [row["text"] for row in answers],
+        "problems": [row["problem"] for row in answers],
+        "completion_tokens": [row["num_tokens"] for row in answers],
+        "think_tokens": [row["metrics"]["chain_tokens"] for row in answers],
+    }
+    both = evaluate.combine([metric_path(name) for name in METRIC_NAMES])
+    found = both.compute(**columns, pass_at=2, cons_at=4)
+    assert 0 < record["metrics"]["accuracy"]["value"] < 1
+    for name, expected in record["uncertainty"].items():
+        own = {"chain_tokens": "think_length"}.get(name, name)
+        if own not in {"completion_tokens", "truncated"}:
+            assert found[own] == expected["value"]
+            assert {field: found[f"{own}_{field}"] for field in expected if field != "value"} == {
+                field: value for field, value in expected.items() if field != "value"
+            }
+    for difficulty, metrics in record["by_difficulty"].items():
+        assert found[f"think_length_{difficulty}"] == metrics["chain_tokens"]["value"]
+
+
 def test_questions_may_be_numbers_and_clusters_widen_the_interval():
     numbers = [ord(name) for name in QUESTIONS]
     metric = load_metric("accuracy")
@@ -249,7 +304,7 @@ def test_questions_may_be_numbers_and_clusters_widen_the_interval():
         ("pass_at_k", {"pass_at": "8"}, "no whole number"),
         ("pass_at_k", {"pass_at": 1.5}, "no whole number"),
         ("cons_at_k", {"cons_at": 3}, "more than the 1 samples"),
-        ("cons_at_k", {"answers": [None, "x"], "correct": [1, 0]}, "None is called right"),
+        ("cons_at_k", {"answers": [None, None], "correct": [1, 0]}, "right ones have no value"),
         ("tokens_per_correct", {"completion_tokens": [-1, 3]}, "-1.0 is impossible"),
         ("tokens_per_correct", {"completion_tokens": [math.nan, 3]}, "not finite"),
         ("tokens_per_correct", {"completion_tokens": [None, 3]}, "completion_tokens: 1 of 2 are None"),
