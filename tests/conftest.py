@@ -34,8 +34,10 @@ from loopback_hub import LoopbackHub  # noqa: E402
 from tiny_models import make_model, make_tokenizer  # noqa: E402
 
 
-# Tests of vLLM run in an environment of their own: make test-vllm. (A folder named vllm would be imported as vLLM.)
-collect_ignore = [] if find_spec("vllm") else ["vllm_engines"]
+# Tests of vLLM and of lighteval run in environments of their own: make test-vllm, make test-lighteval. (A folder named
+# vllm would be imported as vLLM.)
+OWN_ENVIRONMENTS = {"vllm": "vllm_engines", "lighteval": "lighteval_adapter"}
+collect_ignore = [folder for package, folder in OWN_ENVIRONMENTS.items() if not find_spec(package)]
 
 
 @pytest.fixture(scope="session")
