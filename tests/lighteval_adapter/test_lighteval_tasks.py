@@ -16,6 +16,7 @@ from lighteval.models.model_output import ModelResponse
 from lighteval.models.transformers.transformers_model import TransformersModel, TransformersModelConfig
 from lighteval.pipeline import ParallelismManager, Pipeline, PipelineParameters
 from lighteval.tasks.lighteval_task import LightevalTask
+from transformers import AutoModelForCausalLM
 
 from trl_r1.data.judging import judge_samples
 from trl_r1.errors import DataError, R1Error, RecipeError
@@ -107,6 +108,17 @@ def test_answers_are_kept_for_the_same_questions_and_no_others(policy, benchmark
     _, other = run(make_task(tmp_path, **benchmark), policy, tmp_path)
     assert all("what is the" in each.doc.query for each in other)
     assert [each.model_response.input_tokens for each in other] != [each.model_response.input_tokens for each in first]
+
+
+def test_answers_of_older_weights_are_not_taken_for_those_of_new_ones(benchmark, tmp_path):
+    own = save_policy(tmp_path / "policy")
+    asked = Checkpoint(name="tiny", path=own, response_format="plain")
+    _, first = run(make_task(tmp_path, **benchmark, checkpoint=asked), own, tmp_path)
+    model = AutoModelForCausalLM.from_pretrained(own)
+    model.lm_head.weight.data = model.lm_head.weight.data.roll(1, dims=0)  # each word is said by the next one's name
+    model.save_pretrained(own)
+    _, again = run(make_task(tmp_path, **benchmark, checkpoint=asked), own, tmp_path)
+    assert [each.model_response.text for each in again] != [each.model_response.text for each in first]
 
 
 def test_lighteval_is_told_how_many_answers_and_refused_a_score_of_fewer(policy, benchmark, tmp_path, monkeypatch):
