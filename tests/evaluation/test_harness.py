@@ -344,3 +344,11 @@ def test_a_way_to_ask_does_not_depend_on_those_before_it(tokenizer, questions, p
         _, engine = evaluate(tokenizer, questions, plain, tmp_path / str(index), prompt_variants=tuple(order))
         shown = {prompt for prompt in engine.prompts if "4 plus" in prompt}
         assert shown == {f"user : {way.ask('what is a 4 plus b 5 ?')} assistant :" for way in ways}
+
+
+@pytest.mark.parametrize("fields", [{"pass_at": (1, 4)}, {"cons_at": (3,)}, {"pass_at": (0, 2)}])
+def test_a_k_without_answers_for_it_is_refused_before_any_is_drawn(tokenizer, questions, plain, tmp_path, fields):
+    modes = {"sampled": Mode(num_samples=2), "greedy": Mode(temperature=0)}
+    with pytest.raises(R1Error, match=rf"suites\.short\.{next(iter(fields))}: [034] must lie in 1 to 2"):
+        evaluate(tokenizer, questions, plain, tmp_path / "out", modes=modes, **fields)
+    assert not list((tmp_path / "out").rglob("*.parquet"))

@@ -67,6 +67,7 @@ def ways_to_measure(
         [`DataError`], [`RecipeError`], [`TemplateError`] or [`R1Error`]: as [`evaluate_policy`].
     """
     settings = {name: suite.parameters(mode, **common) for name, mode in suite.modes.items()}
+    _check_draws(suite)
     first = load_questions(engine.tokenizer, suite, checkpoint)
     for variant in suite.ways_to_ask:
         questions = first if variant == first.variant else first.asked_as(variant, checkpoint)
@@ -81,6 +82,18 @@ def ways_to_measure(
                 prompts=prompts,
                 prefills=prefills,
                 stem=file_stem(checkpoint.name, suite.name, name, *([variant.name] if variant.name else [])),
+            )
+
+
+def _check_draws(suite: EvaluationSuite) -> None:
+    """Refuse a k that no mode draws enough answers for."""
+    drawn = max(mode.num_samples for mode in suite.modes.values())
+    for field, given in (("pass_at", suite.pass_at), ("cons_at", suite.cons_at)):
+        if given and not 1 <= min(given) <= max(given) <= drawn:
+            wrong = max(given) if max(given) > drawn else min(given)
+            raise R1Error(
+                f"suites.{suite.name}.{field}: {wrong} must lie in 1 to {drawn}, the most answers that a mode draws; "
+                "change it, or raise num_samples"
             )
 
 
