@@ -2,7 +2,7 @@
 
     python tests/benchmarks/interval_coverage.py [--repetitions 2000] [--seed 0] [--questions 30 200 1000]
         [--samples 1 4 16 64] [--only scores samples clusters pass pass_again cons
-        cons_again equal better]
+        cons_again equal better better_again]
 
 In each repetition questions are drawn from a world (a distribution of right rates), each answered k times. Printed is
 the share of repetitions whose interval holds the truth: the world's mean for intervals over questions, the mean of the
@@ -21,6 +21,7 @@ import numpy as np
 from scipy.stats import binom, norm
 
 from trl_r1.evaluation import compare_paired, cons_at_k, estimate_score, pass_at_k
+from trl_r1.evaluation.paired import newcombe
 from trl_r1.evaluation.uncertainty import _estimate, _jackknife, _Question, _vote_variance
 
 
@@ -174,6 +175,19 @@ def better(rng: np.random.Generator, world: str, count: int, k: int, repetitions
     return share(hits)
 
 
+def better_again(rng: np.random.Generator, world: str, count: int, k: int, repetitions: int) -> float | None:
+    """The same two policies: the same questions, other samples."""
+    if k == 1:
+        return None
+    hits = []
+    for _ in range(repetitions):
+        rates = WORLDS[world][0](rng, count)
+        own = (rates, rates + 0.1 * (1 - rates))
+        low, high = newcombe(*(_of_counts(rng.binomial(k, each), k) for each in own))
+        hits.append(low - 1e-12 <= np.mean(own[1] - own[0]) <= high + 1e-12)
+    return share(hits)
+
+
 def clusters(rng: np.random.Generator, world: str, count: int, k: int, repetitions: int) -> float | None:
     """Questions that come five of one kind, with one rate."""
     draw, truth = WORLDS[world]
@@ -196,6 +210,7 @@ TABLES = {
     "cons_again": ("cons@k, the same questions and other samples", votes_again),
     "equal": ("Difference of two equal policies", paired),
     "better": ("Difference of two policies, one better", better),
+    "better_again": ("Difference of two policies, the same questions and other samples", better_again),
 }
 
 

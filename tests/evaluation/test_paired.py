@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm, t, ttest_1samp, ttest_rel
 
 from trl_r1.errors import R1Error
-from trl_r1.evaluation import compare_paired, wilson_interval
+from trl_r1.evaluation import compare_paired, estimate_score, wilson_interval
 from trl_r1.evaluation.paired import holm
 
 
@@ -31,9 +31,32 @@ def test_it_is_scipys_paired_test():
     assert found.p_value == pytest.approx(test.pvalue)
     assert found.difference == pytest.approx(second.mean() - first.mean())
     assert (found.first, found.second) == pytest.approx((first.mean(), second.mean()))
-    noise = sum(own.var(axis=1, ddof=1).sum() / own.shape[1] for own in (first, second)) / 60**2
-    assert found.sampling_high - found.difference == pytest.approx(1.959963984540054 * math.sqrt(noise))
     assert found.better + found.worse + found.equal == found.num_questions == 60
+
+
+def test_the_interval_over_samples_is_newcombes():
+    first, second = two_policies(0.15)
+    found = compare_paired(answers(first), answers(second))
+    own, other = (
+        estimate_score(matrix.ravel().tolist(), np.repeat(np.arange(60), 6).tolist()) for matrix in (first, second)
+    )
+    below = math.hypot(other.value - other.sampling_low, own.sampling_high - own.value)
+    above = math.hypot(other.sampling_high - other.value, own.value - own.sampling_low)
+    assert found.sampling_low == pytest.approx(found.difference - below)
+    assert found.sampling_high == pytest.approx(found.difference + above)
+    noise = sum(each.var(axis=1, ddof=1).sum() / 6 for each in (first, second)) / 60**2
+    assert found.sampling_high - found.difference == pytest.approx(1.96 * math.sqrt(noise), rel=0.05)  # not far off
+
+
+def test_answers_that_all_agree_leave_a_width_over_samples():
+    sure = {"a": [1, 1], "b": [0, 0], "c": [1, 1]}
+    found = compare_paired(sure, sure)
+    assert found.sampling_low < -0.3
+    assert found.sampling_high > 0.3
+    lengths = compare_paired({"a": [10.0, 14.0], "b": [3.0, 5.0]}, {"a": [20.0, 20.0], "b": [9.0, 9.0]})
+    half = 1.959963984540054 * math.sqrt((8 / 2 + 2 / 2) / 4)
+    assert (found.difference, lengths.difference) == (0.0, 6.5)
+    assert (lengths.sampling_low, lengths.sampling_high) == pytest.approx((6.5 - half, 6.5 + half))
 
 
 def test_clusters_are_the_units():

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from trl_r1.errors import R1Error
-from trl_r1.evaluation.uncertainty import Clusters, check_values, cluster_of, quantile, wilson
+from trl_r1.evaluation.uncertainty import (
+    Clusters,
+    ScoreEstimate,
+    check_values,
+    cluster_of,
+    estimate_score,
+    quantile,
+    wilson,
+)
 
 
 POWER: Final = 0.8  # chance that a difference of the smallest detectable size is found
@@ -71,7 +79,9 @@ def compare_paired(first: Answers, second: Answers, *, clusters: Clusters | None
 
     Student's t over the differences of the questions' means, of clusters where they are named: the questions' own
     difficulty drops out, which is most of the spread of a score. Where every pair of shares differs by the same there
-    is no spread to go by; the interval is then as wide as Wilson's for no success in as many trials.
+    is no spread to go by; the interval is then as wide as Wilson's for no success in as many trials. For these very
+    questions the two scores' own intervals are put together by Newcombe's method (1998, number 10), so that answers
+    that all agree leave a width.
 
     Args:
         first, second (`Mapping[Hashable, Sequence[float]]`):
@@ -110,7 +120,7 @@ def compare_paired(first: Answers, second: Answers, *, clusters: Clusters | None
     error = _standard_error(list(sums.values()), count)
     shares = all(0 <= own <= 1 for own in (*before, *after))
     low, high = _interval(value, error, groups, shares)
-    sampling = _sampling_error(first, second)
+    sampling = _over_samples(first, second, shares)
     return PairedComparison(
         first=_mean(before),
         second=_mean(after),
@@ -118,8 +128,8 @@ def compare_paired(first: Answers, second: Answers, *, clusters: Clusters | None
         low=low,
         high=high,
         p_value=_p_value(value, error, groups),
-        sampling_low=None if sampling is None else value - quantile() * sampling,
-        sampling_high=None if sampling is None else value + quantile() * sampling,
+        sampling_low=sampling[0],
+        sampling_high=sampling[1],
         smallest_detectable=_smallest_detectable(error, groups),
         num_questions=count,
         num_clusters=groups,
@@ -198,16 +208,31 @@ def _smallest_detectable(error: float | None, groups: int) -> float | None:
     return (quantile(groups - 1) + float(norm.ppf(POWER))) * error
 
 
-def _sampling_error(first: Answers, second: Answers) -> float | None:
-    """Standard error of the difference on these very questions; `None` unless each has two answers of both."""
-    total = 0.0
-    for answers in (first, second):
-        for own in answers.values():
-            if len(own) < 2:
-                return None
-            mean = _mean(own)
-            total += math.fsum((value - mean) ** 2 for value in own) / (len(own) - 1) / len(own)
-    return math.sqrt(total) / len(first)
+def _over_samples(first: Answers, second: Answers, shares: bool) -> tuple[float | None, float | None]:
+    """The difference on these very questions; `None` unless each has two answers of both."""
+    if min(len(own) for answers in (first, second) for own in answers.values()) < 2:
+        return None, None
+    before, after = (
+        estimate_score(
+            [value for own in answers.values() for value in own],
+            [index for index, own in enumerate(answers.values()) for _ in own],
+            share=shares,
+        )
+        for answers in (first, second)
+    )
+    return newcombe(before, after)
+
+
+def newcombe(first: ScoreEstimate, second: ScoreEstimate) -> tuple[float | None, float | None]:
+    """Interval over samples of `second - first`, from those of both, which are independent of each other."""
+    if first.sampling_low is None or first.sampling_high is None:
+        return None, None
+    if second.sampling_low is None or second.sampling_high is None:
+        return None, None
+    difference = second.value - first.value
+    below = math.hypot(second.value - second.sampling_low, first.sampling_high - first.value)
+    above = math.hypot(second.sampling_high - second.value, first.value - first.sampling_low)
+    return difference - below, difference + above
 
 
 def _mean(values: Sequence[float]) -> float:
