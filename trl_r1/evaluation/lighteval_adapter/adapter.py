@@ -135,9 +135,8 @@ def require_lighteval() -> None:
     """
     if find_spec("lighteval") is None:
         raise R1Error(
-            "lighteval is not installed, and no extra: it pins an older latex2sympy2_extended than math-verify needs. "
-            "In an environment of its own run `pip install lighteval==0.13.0 trl_r1[code,tasks]` and "
-            "`pip install --target FOLDER math-verify`, and give math_verify=FOLDER"
+            "lighteval is not installed. It is no extra, as it pins versions that this package cannot use: run "
+            "`pip install` in an environment of its own as docs/evaluation.md says, or see `make test-lighteval`"
         )
 
 
