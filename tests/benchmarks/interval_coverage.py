@@ -8,36 +8,72 @@ In each repetition questions are drawn from a world (a distribution of right rat
 the share of repetitions whose interval holds the truth: the world's mean for intervals over questions, the mean of the
 drawn rates for intervals over samples. 2,000 repetitions know a share of .95 to .0095 (95 %), so a cell is marked `*`
 where even that leaves it outside .93 to .97.
+
+All repetitions of a cell are computed at once, by the formulas of the library written for arrays; the first ten of a
+cell are computed by the library too, and another result ends the script. It takes about three minutes on one core.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy.stats import binom, norm
+from scipy.stats import binom, norm, t
 
-from trl_r1.evaluation import compare_paired, cons_at_k, estimate_score, pass_at_k
+from trl_r1.evaluation import compare_paired, cons_at_k, pass_at_k
 from trl_r1.evaluation.paired import newcombe
-from trl_r1.evaluation.uncertainty import _estimate, _jackknife, _Question, _vote_variance
+from trl_r1.evaluation.uncertainty import (
+    UNSEEN,
+    UNSEEN_TRY,
+    ScoreEstimate,
+    _estimate,
+    _jackknife,
+    _Question,
+    _vote_variance,
+)
 
 
-Drawer = Callable[[np.random.Generator, int], np.ndarray]
-WORLDS: dict[str, tuple[Drawer, float]] = {  # rates of n questions, and the mean of all
-    "all .5": (lambda rng, n: np.full(n, 0.5), 0.5),
-    "all .05": (lambda rng, n: np.full(n, 0.05), 0.05),
-    "middling, Beta(2, 2)": (lambda rng, n: rng.beta(2, 2, n), 0.5),
-    "all or nothing, Beta(.3, .3)": (lambda rng, n: rng.beta(0.3, 0.3, n), 0.5),
-    "hard, mean .1, Beta(.3, 2.7)": (lambda rng, n: rng.beta(0.3, 2.7, n), 0.1),
-    "easy, mean .9, Beta(4.5, .5)": (lambda rng, n: rng.beta(4.5, 0.5, n), 0.9),
-    "very hard, mean .03, Beta(.15, 4.85)": (lambda rng, n: rng.beta(0.15, 4.85, n), 0.03),
-    "very easy, mean .97, Beta(4.85, .15)": (lambda rng, n: rng.beta(4.85, 0.15, n), 0.97),
+Ends = tuple[np.ndarray, np.ndarray]
+Drawer = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
+WORLDS: dict[str, tuple[Drawer, float]] = {  # right rates of questions, and the mean of all
+    "all .5": (lambda rng, shape: np.full(shape, 0.5), 0.5),
+    "all .05": (lambda rng, shape: np.full(shape, 0.05), 0.05),
+    "middling, Beta(2, 2)": (lambda rng, shape: rng.beta(2, 2, shape), 0.5),
+    "all or nothing, Beta(.3, .3)": (lambda rng, shape: rng.beta(0.3, 0.3, shape), 0.5),
+    "hard, mean .1, Beta(.3, 2.7)": (lambda rng, shape: rng.beta(0.3, 2.7, shape), 0.1),
+    "easy, mean .9, Beta(4.5, .5)": (lambda rng, shape: rng.beta(4.5, 0.5, shape), 0.9),
+    "very hard, mean .03, Beta(.15, 4.85)": (lambda rng, shape: rng.beta(0.15, 4.85, shape), 0.03),
+    "very easy, mean .97, Beta(4.85, .15)": (lambda rng, shape: rng.beta(4.85, 0.15, shape), 0.97),
 }
 PASS_K = 4
 CLUSTER = 5  # questions that share a rate
+CHECKED = 10  # repetitions of a cell
+Z = norm.ppf(0.975)
+TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is simulated: a world, its size, and how often."""
+
+    rng: np.random.Generator
+    world: str
+    count: int
+    k: int
+    repetitions: int
+
+    def rates(self, count: int | None = None) -> np.ndarray:
+        """Of the questions of each repetition."""
+        return WORLDS[self.world][0](self.rng, (self.repetitions, count or self.count))
+
+    @property
+    def mean(self) -> float:
+        """Of all questions of the world."""
+        return WORLDS[self.world][1]
 
 
 def main() -> None:
@@ -49,155 +85,131 @@ def main() -> None:
     parser.add_argument("--samples", type=int, nargs="+", default=[1, 4, 16, 64])
     parser.add_argument("--only", nargs="+", choices=list(TABLES), default=list(TABLES))
     options = parser.parse_args()
-    _check_shortcut(np.random.default_rng(options.seed))
-    inside = cells = 0
+    every: list[float] = []
     for name in options.only:
         title, simulate = TABLES[name]
         print(f"\n**{title}**\n\n| world | questions | " + " | ".join(f"k = {k}" for k in options.samples) + " |")
         print("|---|---|" + "---|" * len(options.samples))
-        for world in WORLDS:
+        cells: list[float] = []
+        for number, world in enumerate(WORLDS):
             for count in options.questions:
                 row = []
                 for k in options.samples:
-                    rng = np.random.default_rng([options.seed, list(WORLDS).index(world), count, k])
-                    found = simulate(rng, world, count, k, options.repetitions)
-                    row.append(
-                        "" if found is None else f"{found:.3f}{'' if fits(found, options.repetitions) else '*'}"
-                    )
-                    cells += found is not None
-                    inside += found is not None and fits(found, options.repetitions)
+                    rng = np.random.default_rng([options.seed, list(TABLES).index(name), number, count, k])
+                    found = simulate(Cell(rng, world, count, k, options.repetitions))
+                    row.append("" if found is None else f"{found:.3f}{mark(found, options.repetitions)}")
+                    cells += [] if found is None else [found]
                 print(f"| {world} | {count} | {' | '.join(row)} |", flush=True)
-    print(f"\n{inside} of {cells} cells are compatible with .93 to .97.")
+        print(f"\n{count_up(cells, options.repetitions)}")
+        every += cells
+    print(f"\nAll: {count_up(every, options.repetitions)}")
 
 
-def fits(found: float, repetitions: int) -> bool:
-    """Whether a true coverage of .93 to .97 would give so many hits, at 95 %."""
-    margin = norm.ppf(0.975) * math.sqrt(0.95 * 0.05 / repetitions)
-    return 0.93 - margin <= found <= 0.97 + margin
+def mark(found: float, repetitions: int) -> str:
+    """A star where no true coverage of .93 to .97 would give so many hits, at 95 %."""
+    margin = Z * math.sqrt(0.95 * 0.05 / repetitions)
+    return "" if 0.93 - margin <= found <= 0.97 + margin else "*"
 
 
-def scores(rng: np.random.Generator, world: str, count: int, k: int, repetitions: int) -> float | None:
-    """Of other questions: the world's mean."""
-    draw, truth = WORLDS[world]
-    ends = (_of_counts(rng.binomial(k, draw(rng, count)), k) for _ in range(repetitions))
-    return share(found.low <= truth <= found.high for found in ends)
+def count_up(cells: list[float], repetitions: int) -> str:
+    """In words."""
+    inside = sum(0.93 <= found <= 0.97 for found in cells)
+    fit = [found for found in cells if not mark(found, repetitions)]
+    low = sum(bool(mark(found, repetitions)) and found < 0.95 for found in cells)
+    return (
+        f"Within .93 to .97: {inside} of {len(cells)} cells; compatible with it: {len(fit)}; "
+        f"below it: {low}; above it: {len(cells) - len(fit) - low}."
+    )
 
 
-def samples(rng: np.random.Generator, world: str, count: int, k: int, repetitions: int) -> float | None:
-    """Of the same questions: the mean of the drawn rates."""
-    return None if k == 1 else share(_same_questions(rng, world, count, k) for _ in range(repetitions))
+# what is simulated
 
 
-def _same_questions(rng: np.random.Generator, world: str, count: int, k: int) -> bool:
-    rates = WORLDS[world][0](rng, count)
-    found = _of_counts(rng.binomial(k, rates), k)
-    return bool(found.sampling_low - 1e-12 <= rates.mean() <= found.sampling_high + 1e-12)
+def scores(cell: Cell) -> float:
+    """The mean, of other questions."""
+    values, variances = _means(cell.rng.binomial(cell.k, cell.rates()), cell.k)
+    return _covered(_over_questions(values, _samples(cell, values, variances, cell.k)), cell.mean)
 
 
-def passes(rng: np.random.Generator, world: str, count: int, k: int, repetitions: int) -> float | None:
-    """pass@4 from k samples: over questions."""
-    if k < PASS_K:
+def samples(cell: Cell) -> float | None:
+    """The mean, of the same questions."""
+    if cell.k == 1:
         return None
-    draw = WORLDS[world][0]
-    truth = _truth(world, lambda rate: 1 - (1 - rate) ** PASS_K)
-    hits = []
-    for _ in range(repetitions):
-        found = _estimate(_pass_questions(rng.binomial(k, draw(rng, count)), k), None, share=True)
-        hits.append(found.low <= truth <= found.high)
-    return share(hits)
+    rates = cell.rates()
+    values, variances = _means(cell.rng.binomial(cell.k, rates), cell.k)
+    return _covered(_over_samples(values, variances, cell.k), rates.mean(axis=1))
 
 
-def passes_again(rng: np.random.Generator, world: str, count: int, k: int, repetitions: int) -> float | None:
-    """pass@4 from k samples: the same questions, other samples."""
-    if k <= PASS_K:
+def clusters(cell: Cell) -> float:
+    """The mean, of questions that come five of one kind, with one rate."""
+    rates = np.repeat(cell.rates(-(-cell.count // CLUSTER)), CLUSTER, axis=1)[:, : cell.count]
+    values, variances = _means(cell.rng.binomial(cell.k, rates), cell.k)
+    names = np.arange(cell.count) // CLUSTER
+    return _covered(_over_questions(values, _samples(cell, values, variances, cell.k, names), names), cell.mean)
+
+
+def passes(cell: Cell) -> float | None:
+    """pass@4 from k samples, of other questions."""
+    if cell.k < PASS_K:
         return None
-    hits = []
-    for _ in range(repetitions):
-        rates = WORLDS[world][0](rng, count)
-        found = _estimate(_pass_questions(rng.binomial(k, rates), k), None, share=True)
-        truth = np.mean(1 - (1 - rates) ** PASS_K)
-        hits.append(found.sampling_low - 1e-12 <= truth <= found.sampling_high + 1e-12)
-    return share(hits)
+    values, variances = _passed(cell.rng.binomial(cell.k, cell.rates()), cell.k)
+    library = _samples(cell, values, variances, cell.k // PASS_K)
+    return _covered(_over_questions(values, library), _truth(cell.world, PASS_K))
 
 
-def votes(rng: np.random.Generator, world: str, count: int, k: int, repetitions: int) -> float | None:
-    """The majority of all k samples, two values of answers: over questions."""
-    draw = WORLDS[world][0]
-    truth = _truth(world, lambda rate: _right_majority(rate, k))
-    hits = []
-    for _ in range(repetitions):
-        rights = rng.binomial(k, draw(rng, count))
-        measured = {index: _Question(_vote(k, int(right)), k, None, 1) for index, right in enumerate(rights)}
-        found = _estimate(measured, None, share=True)
-        hits.append(found.low <= truth <= found.high)
-    return share(hits)
-
-
-def votes_again(rng: np.random.Generator, world: str, count: int, k: int, repetitions: int) -> float | None:
-    """The majority of all k samples: the same questions, other samples."""
-    if k == 1:
+def passes_again(cell: Cell) -> float | None:
+    """pass@4 from k samples, of the same questions."""
+    if cell.k <= PASS_K:
         return None
-    hits = []
-    for _ in range(repetitions):
-        rates = WORLDS[world][0](rng, count)
-        rights = rng.binomial(k, rates)
-        measured = {
-            index: _Question(_vote(k, int(right)), k, _vote_spread(k, int(right)), 1)
-            for index, right in enumerate(rights)
-        }
-        found = _estimate(measured, None, share=True)
-        truth = np.mean(_right_majority(rates, k))
-        hits.append(found.sampling_low - 1e-12 <= truth <= found.sampling_high + 1e-12)
-    return share(hits)
+    rates = cell.rates()
+    values, variances = _passed(cell.rng.binomial(cell.k, rates), cell.k)
+    return _covered(_over_samples(values, variances, cell.k // PASS_K), np.mean(1 - (1 - rates) ** PASS_K, axis=1))
 
 
-def paired(rng: np.random.Generator, world: str, count: int, k: int, repetitions: int) -> float | None:
+def votes(cell: Cell) -> float:
+    """The majority of all k samples, two values of answers, of other questions."""
+    values, _ = _voted(cell.rng.binomial(cell.k, cell.rates()), cell.k)
+    truth = float(np.mean(_right_majority(_many(cell.world), cell.k)))
+    return _covered(_over_questions(values, _samples(cell, values, None, 1)), truth)
+
+
+def votes_again(cell: Cell) -> float | None:
+    """The majority of all k samples, of the same questions."""
+    if cell.k == 1:
+        return None
+    rates = cell.rates()
+    values, variances = _voted(cell.rng.binomial(cell.k, rates), cell.k)
+    return _covered(_over_samples(values, variances, 1), _right_majority(rates, cell.k).mean(axis=1))
+
+
+def equal(cell: Cell) -> float:
     """Two policies of equal rates: no difference is the truth."""
-    hits = []
-    for _ in range(repetitions):
-        rates = WORLDS[world][0](rng, count)
-        first, second = (dict(enumerate(zip(rng.binomial(k, rates) / k, strict=True))) for _ in range(2))
-        found = compare_paired(first, second)
-        hits.append(found.low <= 0 <= found.high)
-    return share(hits)
+    rates = cell.rates()
+    return _covered(_paired(*(cell.rng.binomial(cell.k, rates) / cell.k for _ in range(2))), 0.0)
 
 
-def better(rng: np.random.Generator, world: str, count: int, k: int, repetitions: int) -> float | None:
+def better(cell: Cell) -> float:
     """The second policy solves a tenth of what the first does not."""
-    truth = 0.1 * (1 - WORLDS[world][1])
-    hits = []
-    for _ in range(repetitions):
-        rates = WORLDS[world][0](rng, count)
-        own = (rates, rates + 0.1 * (1 - rates))
-        first, second = (dict(enumerate(zip(rng.binomial(k, each) / k, strict=True))) for each in own)
-        found = compare_paired(first, second)
-        hits.append(found.low <= truth <= found.high)
-    return share(hits)
+    rates = cell.rates()
+    own = (rates, rates + 0.1 * (1 - rates))
+    return _covered(_paired(*(cell.rng.binomial(cell.k, each) / cell.k for each in own)), 0.1 * (1 - cell.mean))
 
 
-def better_again(rng: np.random.Generator, world: str, count: int, k: int, repetitions: int) -> float | None:
-    """The same two policies: the same questions, other samples."""
-    if k == 1:
+def better_again(cell: Cell) -> float | None:
+    """The same two policies, of the same questions."""
+    if cell.k == 1:
         return None
-    hits = []
-    for _ in range(repetitions):
-        rates = WORLDS[world][0](rng, count)
-        own = (rates, rates + 0.1 * (1 - rates))
-        low, high = newcombe(*(_of_counts(rng.binomial(k, each), k) for each in own))
-        hits.append(low - 1e-12 <= np.mean(own[1] - own[0]) <= high + 1e-12)
-    return share(hits)
-
-
-def clusters(rng: np.random.Generator, world: str, count: int, k: int, repetitions: int) -> float | None:
-    """Questions that come five of one kind, with one rate."""
-    draw, truth = WORLDS[world]
-    names = {index: index // CLUSTER for index in range(count)}
-    hits = []
-    for _ in range(repetitions):
-        rates = np.repeat(draw(rng, -(-count // CLUSTER)), CLUSTER)[:count]
-        found = _of_counts(rng.binomial(k, rates), k, names)
-        hits.append(found.low <= truth <= found.high)
-    return share(hits)
+    rates = cell.rates()
+    own = (rates, rates + 0.1 * (1 - rates))
+    measured = [_means(cell.rng.binomial(cell.k, each), cell.k) for each in own]
+    (first, first_ends), (second, second_ends) = (
+        (each[0].mean(axis=1), _over_samples(*each, cell.k)) for each in measured
+    )
+    low = second - first - np.hypot(second - second_ends[0], first_ends[1] - first)
+    high = second - first + np.hypot(second_ends[1] - second, first - first_ends[0])
+    library = [_samples(cell, *each, cell.k) for each in measured]
+    _same((low, high), [newcombe(*pair) for pair in zip(*library, strict=True)])
+    return _covered((low, high), (own[1] - own[0]).mean(axis=1))
 
 
 TABLES = {
@@ -208,71 +220,149 @@ TABLES = {
     "pass_again": ("pass@4, the same questions and other samples", passes_again),
     "cons": ("cons@k, other questions and samples", votes),
     "cons_again": ("cons@k, the same questions and other samples", votes_again),
-    "equal": ("Difference of two equal policies", paired),
+    "equal": ("Difference of two equal policies", equal),
     "better": ("Difference of two policies, one better", better),
-    "better_again": ("Difference of two policies, the same questions and other samples", better_again),
+    "better_again": ("Difference of two policies, one better, the same questions and other samples", better_again),
 }
 
 
-def share(hits: Iterable[object]) -> float:
-    """Of repetitions."""
-    found = list(hits)
-    return sum(map(bool, found)) / len(found)
+# the library's formulas, for all repetitions at once
 
 
-def _of_counts(rights: np.ndarray, k: int, names=None):
-    """`estimate_score` of 0s and 1s from their counts, without writing them all out."""
-    means = rights / k
-    spreads = means * (1 - means) / (k - 1) if k > 1 else [None] * len(means)
+def _over_questions(values: np.ndarray, library: list[ScoreEstimate], names: np.ndarray | None = None) -> Ends:
+    """`uncertainty._over_questions`."""
+    value = values.mean(axis=1)
+    sums = values - value[:, None]
+    if names is not None:
+        sums = np.add.reduceat(sums, np.flatnonzero(np.r_[True, names[1:] != names[:-1]]), axis=1)
+    groups, squares = sums.shape[1], (sums**2).sum(axis=1)
+    plain = (squares <= TINY) | (value <= 0) | (value >= 1)
+    if names is None:
+        plain |= ((values == 0) | (values == 1)).all(axis=1)
+    with np.errstate(all="ignore"):
+        excess = np.maximum((sums**4).mean(axis=1) / (squares / groups) ** 2 - 1, 2 / groups)
+        degrees = np.minimum(groups - 1, np.maximum(2, 2 * (groups - 1) / excess))
+        unseen = UNSEEN / degrees * np.maximum(value, 1 - value) ** 2 / groups**2
+        variance = groups / (groups - 1) * (squares / values.shape[1] ** 2 + unseen)
+        effective = np.where(plain, groups, np.maximum(1, value * (1 - value) / variance))
+        ends = _wilson(value, effective, np.where(plain, Z, t.ppf(0.975, degrees)))
+    _same(ends, [(each.low, each.high) for each in library])
+    return ends
+
+
+def _over_samples(values: np.ndarray, variances: np.ndarray, tries: int) -> Ends:
+    """`uncertainty._over_samples`."""
+    value, count = values.mean(axis=1), values.shape[1]
+    variance = variances.sum(axis=1) / count**2
+    plain = (variance <= 0) | (value <= 0) | (value >= 1)
+    with np.errstate(all="ignore"):
+        spread = variance + UNSEEN_TRY / (count * tries) ** 2
+        effective = np.where(plain, count * tries, np.maximum(1, value * (1 - value) / spread))
+    ends = _wilson(value, effective, Z)
+    library = [_library(own, spread, tries) for own, spread in zip(values[:CHECKED], variances[:CHECKED], strict=True)]
+    _same(ends, [(each.sampling_low, each.sampling_high) for each in library])
+    return ends
+
+
+def _paired(first: np.ndarray, second: np.ndarray) -> Ends:
+    """`paired.compare_paired`."""
+    difference, count = second - first, first.shape[1]
+    value, error = difference.mean(axis=1), difference.std(axis=1, ddof=1) / math.sqrt(count)
+    half = np.where(error <= TINY, _wilson(np.zeros(1), count, Z)[1], t.ppf(0.975, count - 1) * error)
+    ends = np.maximum(-1, value - half), np.minimum(1, value + half)
+    pairs = [
+        tuple(dict(enumerate(zip(own, strict=True))) for own in pair)
+        for pair in zip(first[:CHECKED], second, strict=False)
+    ]
+    _same(ends, [(found.low, found.high) for found in (compare_paired(*pair) for pair in pairs)])
+    return ends
+
+
+def _wilson(value: np.ndarray, n: np.ndarray | int, z: np.ndarray | float) -> Ends:
+    spread = z * z / n
+    middle = (value + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * np.sqrt(np.maximum(0, value * (1 - value)) / n + spread / (4 * n))
+    return np.maximum(0, middle - half), np.minimum(1, middle + half)
+
+
+def _covered(ends: Ends, truth: np.ndarray | float) -> float:
+    """Share of repetitions."""
+    return float(np.mean((ends[0] - TINY <= truth) & (truth <= ends[1] + TINY)))
+
+
+def _same(ends: Ends, library: list[tuple[float | None, float | None]]) -> None:
+    """The formulas are the library's."""
+    for low, high, expected in zip(*ends, library, strict=False):
+        if not np.allclose((low, high), np.array(expected, dtype=float), rtol=1e-7, atol=1e-9):
+            raise SystemExit(f"{low}, {high} here; {expected} by the library")
+
+
+def _samples(
+    cell: Cell, values: np.ndarray, variances: np.ndarray | None, tries: int, names: np.ndarray | None = None
+) -> list[ScoreEstimate]:
+    """The first repetitions by the library."""
+    return [
+        _library(values[index], None if variances is None else variances[index], tries, names)
+        for index in range(min(CHECKED, cell.repetitions))
+    ]
+
+
+def _library(
+    values: np.ndarray, variances: np.ndarray | None, tries: int, names: np.ndarray | None = None
+) -> ScoreEstimate:
+    known = [None] * len(values) if variances is None else [float(each) for each in variances]
     measured = {
-        index: _Question(float(mean), k, None if spread is None else float(spread))
-        for index, (mean, spread) in enumerate(zip(means, spreads, strict=True))
+        index: _Question(float(value), tries, spread, tries)
+        for index, (value, spread) in enumerate(zip(values, known, strict=True))
     }
-    return _estimate(measured, names, share=True)
+    return _estimate(measured, None if names is None else dict(enumerate(names.tolist())), share=True)
 
 
-def _check_shortcut(rng: np.random.Generator) -> None:
-    """The counts give what the answers themselves do."""
-    for k in (1, 4, 16):
-        rights = rng.binomial(k, rng.beta(0.5, 0.5, 40))
-        values = [float(place < right) for right in rights for place in range(k)]
-        questions = [index for index in range(40) for _ in range(k)]
-        names = {index: index // CLUSTER for index in range(40)}
-        whole = estimate_score(values, questions, clusters=names).to_dict()
-        for name, value in _of_counts(rights, k, names).to_dict().items():
-            same = value == whole[name] or math.isclose(value, whole[name], rel_tol=1e-9)
-            if not same:
-                raise SystemExit(f"{name}: {value} from counts, {whole[name]} from answers")
+# what k answers of which so many are right give, and its variance
 
 
-def _pass_questions(rights: np.ndarray, k: int) -> dict[int, _Question]:
-    return {index: _pass_question(k, int(right)) for index, right in enumerate(rights)}
+def _means(rights: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray | None]:
+    means = rights / k
+    return means, means * (1 - means) / (k - 1) if k > 1 else None
 
 
-@cache
-def _pass_question(k: int, right: int) -> _Question:
-    return _Question(pass_at_k(k, right, PASS_K), k, _jackknife(k, right, PASS_K) if k > PASS_K else None, k // PASS_K)
+def _passed(rights: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    values, variances = _pass_table(k)
+    return values[rights], variances[rights]
+
+
+def _voted(rights: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    values, variances = _vote_table(k)
+    return values[rights], variances[rights]
 
 
 @cache
-def _vote(k: int, right: int) -> float:
-    return cons_at_k(["8"] * k, [place < right for place in range(k)])
+def _pass_table(k: int) -> tuple[np.ndarray, np.ndarray]:
+    spreads = [_jackknife(k, right, PASS_K) if k > PASS_K else 0.0 for right in range(k + 1)]
+    return np.array([pass_at_k(k, right, PASS_K) for right in range(k + 1)]), np.array(spreads)
 
 
 @cache
-def _vote_spread(k: int, right: int) -> float:
-    return _vote_variance(["8"] * k, [place < right for place in range(k)])
+def _vote_table(k: int) -> tuple[np.ndarray, np.ndarray]:
+    every = [(["8"] * k, [place < right for place in range(k)]) for right in range(k + 1)]
+    spreads = [_vote_variance(*each) if k > 1 else 0.0 for each in every]
+    return np.array([cons_at_k(*each) for each in every]), np.array(spreads)
 
 
-def _right_majority(rate, k: int):
+def _right_majority(rates: np.ndarray, k: int) -> np.ndarray:
     """Chance that most of k answers are right, half of the ties counted; wrong answers are all alike."""
-    ties = binom.pmf(k / 2, k, rate) if k % 2 == 0 else 0.0
-    return binom.sf(k // 2, k, rate) + 0.5 * ties
+    ties = binom.pmf(k / 2, k, rates) if k % 2 == 0 else 0.0
+    return binom.sf(k // 2, k, rates) + 0.5 * ties
 
 
-def _truth(world: str, of_rate) -> float:
-    """A world's mean of something, from a million questions."""
-    return float(np.mean(of_rate(WORLDS[world][0](np.random.default_rng(99), 1_000_000))))
+def _truth(world: str, k: int) -> float:
+    """A world's mean of pass@k."""
+    return float(np.mean(1 - (1 - _many(world)) ** k))
+
+
+@cache
+def _many(world: str) -> np.ndarray:
+    return WORLDS[world][0](np.random.default_rng(99), (1, 1_000_000))
 
 
 if __name__ == "__main__":

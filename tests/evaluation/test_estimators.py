@@ -29,10 +29,24 @@ def test_pass_at_k_is_openais_on_random_cases():
         assert pass_at_k(n, right, k) == pytest.approx(theirs, abs=1e-12)
 
 
+def log_ratio(n, right, k):
+    """Logarithm of the share of subsets without a right answer."""
+    return sum(sign * math.lgamma(own + 1) for sign, own in ((1, n - right), (-1, n - right - k), (-1, n), (1, n - k)))
+
+
+@pytest.mark.parametrize(("n", "right", "k"), [(4000, 1500, 1200), (2500, 1001, 1001), (9000, 1100, 5)])
+def test_sums_of_logarithms_are_the_whole_numbers(n, right, k):
+    subsets = math.comb(n, k)
+    assert pass_at_k(n, right, k) == pytest.approx((subsets - math.comb(n - right, k)) / subsets, rel=1e-13)
+
+
 def test_pass_at_k_of_very_many_answers():
     assert pass_at_k(10**6, 1, 10) == 1e-5
     assert pass_at_k(10**6, 10**6 - 9, 10) == 1.0
     assert pass_at_k(64, 8, 1) == 0.125
+    assert pass_at_k(10**6, 3, 5 * 10**5) == pytest.approx(0.875000375000375, abs=1e-15)
+    assert pass_at_k(10**6, 2000, 3000) == pytest.approx(1 - math.exp(log_ratio(10**6, 2000, 3000)), rel=1e-6)
+    assert pass_at_k(10**6, 10**6, 10**6) == 1.0
     assert pass_at_k(np.int64(4), 2.0, 2) == pytest.approx(5 / 6)
 
 
@@ -105,6 +119,23 @@ def test_many_subsets_are_drawn_and_repeat():
     assert drawn == pytest.approx(0.5, abs=0.02)  # by symmetry; five standard errors are .018
 
 
+def test_drawn_subsets_are_near_all_of_them():
+    answers = ["7"] * 9 + ["8"] * 8 + ["9"] * 3 + [None] * 4
+    correct = [True] * 9 + [False] * 15
+    assert math.comb(24, 7) > EXACT_SUBSETS
+    exact = votes = 0.0
+    for right, eight, nine in itertools.product(range(8), range(8), range(4)):
+        silent = 7 - right - eight - nine
+        if not 0 <= silent <= 4:
+            continue
+        ways = math.comb(9, right) * math.comb(8, eight) * math.comb(3, nine) * math.comb(4, silent)
+        most = max(right, eight, nine)
+        exact += ways * (right == most) / [right, eight, nine].count(most)
+        votes += ways
+    assert votes == math.comb(24, 7)
+    assert cons_at_k(answers, correct, 7) == pytest.approx(exact / votes, abs=0.017)  # five standard errors
+
+
 @pytest.mark.parametrize(
     ("answers", "correct", "k", "field"),
     [
@@ -113,6 +144,8 @@ def test_many_subsets_are_drawn_and_repeat():
         (["1"], [True], 2, "k"),
         (["1"], [True], 0, "k"),
         ([None], [True], None, "correct"),
+        (["1", "2"], [None, True], None, "correct"),
+        (["1", "2"], [math.nan, True], None, "correct"),
     ],
 )
 def test_votes_that_make_no_sense_are_refused(answers, correct, k, field):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
-import random
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
+from statistics import fmean
 from typing import Any, Final
+
+import numpy as np
 
 from trl_r1.errors import R1Error
 
 
+EXACT_TERMS: Final = 1_000  # of a product of whole numbers; of more, their logarithms are summed
 EXACT_SUBSETS: Final = 20_000  # at most so many are gone through; of more, that many are drawn
 _SEED: Final = 0
 
@@ -52,9 +55,14 @@ def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
             f"num_correct: {num_correct} of {num_samples} is impossible; give 0 <= num_correct <= num_samples"
         )
     check_k(k, num_samples)
-    subsets = math.comb(num_samples, k)
-    # of whole numbers, so rounded once, however many answers there are
-    return (subsets - math.comb(num_samples - num_correct, k)) / subsets
+    fewer, more = sorted((num_correct, k))  # which of the two is drawn from the samples is all the same
+    if more + fewer > num_samples:
+        return 1.0
+    if fewer <= EXACT_TERMS:
+        subsets = math.comb(num_samples, fewer)
+        # of whole numbers, so rounded once, however many answers there are
+        return (subsets - math.comb(num_samples - more, fewer)) / subsets
+    return -math.expm1(math.fsum(math.log1p(-more / (num_samples - own)) for own in range(fewer)))
 
 
 def cons_at_k(answers: Sequence[Hashable | None], correct: Sequence[bool], k: int | None = None) -> float:
@@ -65,6 +73,7 @@ def cons_at_k(answers: Sequence[Hashable | None], correct: Sequence[bool], k: in
     is the expectation, the share of right ones among the answers that tie. Right answers are one value, since all of
     them equal the gold answer. With fewer votes than samples it is the expectation over all subsets of `k`: exact
     where these are at most 20,000, else over as many drawn ones (seeded).
+    To draw a subset is to draw how many votes each answer has in it.
 
     Args:
         answers (`Sequence[Hashable]`):
@@ -78,8 +87,8 @@ def cons_at_k(answers: Sequence[Hashable | None], correct: Sequence[bool], k: in
         `float`: in [0, 1].
 
     Raises:
-        [`R1Error`]: when the two differ in length or are empty, an answer that is none is called right, or `k` is not
-            between 1 and the number of samples.
+        [`R1Error`]: when the two differ in length or are empty, an answer that is none is called right, a verdict is
+            neither true nor false, or `k` is not between 1 and the number of samples.
 
     Example:
 
@@ -97,8 +106,24 @@ def cons_at_k(answers: Sequence[Hashable | None], correct: Sequence[bool], k: in
     votes = [_vote(answer, right) for answer, right in zip(answers, correct, strict=True)]
     if k == len(votes):
         return _majority(votes)
-    subsets, number = _subsets(votes, k)
-    return math.fsum(_majority(subset) for subset in subsets) / number
+    if math.comb(len(votes), k) <= EXACT_SUBSETS:
+        return fmean(map(_majority, itertools.combinations(votes, k)))
+    counts = vote_counts(answers, correct)
+    drawn = np.random.default_rng(_SEED).multivariate_hypergeometric(counts, k, size=EXACT_SUBSETS)
+    return float(majorities(drawn).mean())
+
+
+def vote_counts(answers: Sequence[Hashable | None], correct: Sequence[bool]) -> list[int]:
+    """Votes for the right answer, for none, and for each wrong one."""
+    votes = Counter(_vote(answer, right) for answer, right in zip(answers, correct, strict=True))
+    return [votes.pop(_RIGHT, 0), votes.pop(None, 0), *votes.values()]
+
+
+def majorities(counts: np.ndarray) -> np.ndarray:
+    """Values of votes, a row each, in the order of [`vote_counts`]: 1 where the right answer wins, less in a tie."""
+    right, most = counts[:, 0], np.delete(counts, 1, axis=1).max(axis=1)
+    tied = (np.delete(counts, 1, axis=1) == most[:, None]).sum(axis=1)
+    return np.where((right == most) & (most > 0), 1 / tied, 0.0)
 
 
 def check_k(k: int, num_samples: int) -> None:
@@ -127,6 +152,8 @@ _RIGHT: Final = ("right",)  # a tuple, so that no answer's own text equals it
 
 
 def _vote(answer: Hashable | None, right: bool) -> Hashable | None:
+    if right not in (True, False):
+        raise R1Error(f"correct: {right!r} is no verdict; leave out answers that could not be judged")
     if right and answer is None:
         raise R1Error("correct: an answer of None is called right; give its value, or say it is wrong")
     return _RIGHT if right else answer
@@ -139,12 +166,3 @@ def _majority(votes: Sequence[Hashable | None]) -> float:
     most = max(counts.values())
     first = [vote for vote, count in counts.items() if count == most]
     return (_RIGHT in first) / len(first)
-
-
-def _subsets(votes: Sequence[Hashable | None], k: int) -> tuple[Iterable[Sequence[Hashable | None]], int]:
-    """All subsets of `k` votes, or a seeded draw of them, and how many."""
-    number = math.comb(len(votes), k)
-    if number <= EXACT_SUBSETS:
-        return itertools.combinations(votes, k), number
-    rng = random.Random(_SEED)
-    return (rng.sample(votes, k) for _ in range(EXACT_SUBSETS)), EXACT_SUBSETS

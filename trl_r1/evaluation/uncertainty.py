@@ -16,18 +16,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import random
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from trl_r1.errors import R1Error
-from trl_r1.evaluation.estimators import cons_at_k, pass_at_k
+from trl_r1.evaluation.estimators import cons_at_k, majorities, pass_at_k, vote_counts
 
 
 CONFIDENCE: Final = 0.95
 FEWEST_DEGREES: Final = 2.0
-VOTE_DRAWS: Final = 200  # of the answers to a question, for the spread of the majority's vote
+VOTE_DRAWS: Final = 2_000  # of the answers to a question, for the spread of the majority's vote
 UNSEEN: Final = 0.02  # of a question that fails where all others are solved, or the reverse: least spread to allow for
 UNSEEN_TRY: Final = 0.05  # the same of tries, where the questions are fixed
 Clusters = Mapping[Any, Hashable]
@@ -170,7 +171,7 @@ def estimate_cons_at_k(
     """
     Estimate cons@k, the majority's vote, over questions.
 
-    The spread over samples is that between the votes of two halves of a question's answers (200 seeded draws), where
+    The spread over samples is that between the votes of two halves of a question's answers (2,000 seeded draws), where
     all samples vote; with fewer votes than samples none is given. Half as many votes differ at least as often, so it
     errs to the wide side.
 
@@ -362,16 +363,9 @@ def _vote_variance(answers: Sequence[Hashable | None], correct: Sequence[bool]) 
 
     To draw from all answers again and again would take a vote that happened to be clear for one that always is.
     """
-    rng, half = random.Random(0), len(answers) // 2
-    places, squares = list(range(len(answers))), []
-    for _ in range(VOTE_DRAWS):
-        rng.shuffle(places)
-        first, second = (
-            cons_at_k([answers[place] for place in part], [correct[place] for place in part])
-            for part in (places[:half], places[half:])
-        )
-        squares.append((first - second) ** 2 / 2)
-    return _mean(squares)
+    counts = np.array(vote_counts(answers, correct))
+    first = np.random.default_rng(0).multivariate_hypergeometric(counts, len(answers) // 2, size=VOTE_DRAWS)
+    return float(np.mean((majorities(first) - majorities(counts - first)) ** 2 / 2))
 
 
 def _mean_variance(values: Sequence[float]) -> float | None:
