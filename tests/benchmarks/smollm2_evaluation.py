@@ -4,7 +4,7 @@
     OMP_NUM_THREADS=2 python tests/benchmarks/smollm2_evaluation.py [--folder outputs/smollm2] [--samples 4]
 
 SmolLM2-135M-Instruct (4-bit weights, run in bfloat16) is asked as the benchmarks say, in its own chat template, at
-T 0.6 and top-p 0.95. `trl-r1 evaluate` draws, verifies and reports, as users run it; a second start goes on.
+T 0.6 and top-p 0.95; the puzzles a second time for the answer alone. `trl-r1 evaluate` draws, verifies and reports, as users run it; a second start goes on.
 """
 
 import argparse
@@ -41,10 +41,19 @@ def recipe_of(folder: Path, samples: int) -> dict[str, object]:
         }
         for family in FAMILIES
     ]
+    alone = [
+        {
+            **puzzle,
+            "name": f"{puzzle['benchmark']}, answer alone",
+            "instruction": "{problem}\nAnswer with the result alone.",
+            "max_completion_length": TOKENS["alone"],
+        }
+        for puzzle in puzzles
+    ]
     return {
         "output_dir": str(folder / "evaluation"),
         "checkpoints": [{"name": "SmolLM2-135M-Instruct", "path": str(folder / "model"), "response_format": "plain"}],
-        "suites": [code | {"max_completion_length": TOKENS["humaneval"]}, *puzzles],
+        "suites": [code | {"max_completion_length": TOKENS["humaneval"]}, *puzzles, *alone],
         "dtype": "bfloat16",
         "generation_batch_size": 32,
         "seed": SEED,
