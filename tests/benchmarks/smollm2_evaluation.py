@@ -4,7 +4,8 @@
     OMP_NUM_THREADS=2 python tests/benchmarks/smollm2_evaluation.py [--folder outputs/smollm2] [--samples 4]
 
 SmolLM2-135M-Instruct (4-bit weights, run in bfloat16) is asked as the benchmarks say, in its own chat template, at
-T 0.6 and top-p 0.95; the puzzles a second time for the answer alone. `trl-r1 evaluate` draws, verifies and reports, as users run it; a second start goes on.
+T 0.6 and top-p 0.95; the puzzles a second time for the answer alone. `trl-r1 evaluate` draws, verifies and reports, as
+users run it; a second start goes on.
 """
 
 import argparse
