@@ -24,7 +24,7 @@ from smollm2 import make_checkpoint
 SEED = 42
 # At their default settings; answers of the last two can be guessed.
 FAMILIES = ("chain_sum", "basic_arithmetic", "gcd", "products", "simple_equations", "syllogism", "coin_flip")
-QUESTIONS, TOKENS = 30, {"humaneval": 256, "reasoning_gym": 160}
+QUESTIONS, TOKENS = 30, {"humaneval": 256, "reasoning_gym": 160, "alone": 24}
 
 
 def recipe_of(folder: Path, samples: int) -> dict[str, object]:

@@ -14,7 +14,7 @@ def test_every_benchmark_has_a_line(capsys):
         benchmark.name for benchmark in list_benchmarks()
     ]
     aime = next(row for row in rows if "2024" in row)
-    assert aime == r"| aime\_2024 | HuggingFaceH4/aime\_2024 | its rows (math) | 30 | 64 | 32,768 |"
+    assert aime == r"| aime\_2024 | HuggingFaceH4/aime\_2024 | maths | 30 | 64 | 32,768 |"
     assert any("not known" in row for row in rows)
 
 

@@ -22,6 +22,15 @@ DESCRIPTION: Final = (
     "from. Named ones also show their source, and may be YAML files or families of puzzles."
 )
 WIDTH: Final = 160  # columns, where the table goes to a file instead of a terminal
+_TESTS, _OPTION, _VALUE = "tests in the sandbox", "the option chosen", "maths"
+JUDGES: Final = {  # by reader, of benchmarks whose rows say what judges them
+    **dict.fromkeys(("math", "gsm8k"), _VALUE),
+    **dict.fromkeys(("gpqa", "options"), _OPTION),
+    **dict.fromkeys(("humaneval", "mbpp", "live_code_bench", "codeforces"), _TESTS),
+    "ifeval": "instructions followed",
+    "reasoning_gym": "the family's scorer",
+    "repair_bank": "hidden tests after the patch",
+}
 COLUMNS: Final = ("name", "Hub id", "judged by", "questions", "k", "tokens")
 
 
@@ -73,7 +82,7 @@ def _cells(benchmark: Benchmark) -> list[str]:
     place = benchmark.hub_id or "made here"
     if benchmark.config:
         place += f" ({benchmark.config})"
-    judge = f"its rows ({benchmark.reader})" if benchmark.verifier == "auto" else benchmark.verifier
+    judge = JUDGES.get(benchmark.reader, benchmark.reader) if benchmark.verifier == "auto" else benchmark.verifier
     questions = "not known" if benchmark.num_questions is None else f"{benchmark.num_questions:,}"
     return [
         benchmark.name,
