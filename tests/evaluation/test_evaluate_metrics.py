@@ -62,6 +62,8 @@ def caches(tmp_path_factory):
     patch.setattr(evaluate.config, "HF_METRICS_CACHE", folder / "metrics")
     patch.setattr(evaluate.config, "HF_MODULES_CACHE", str(folder / "modules"))
     patch.setattr(sys, "path", [*sys.path])
+    for name in [name for name in sys.modules if name.partition(".")[0] == "evaluate_modules"]:
+        patch.delitem(sys.modules, name)  # of another test's cache, where else scripts would be looked for
     yield folder
     patch.undo()
 

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import trl_r1.recipe
 from trl_r1.cli import main
 from trl_r1.errors import RewardError
+from trl_r1.evaluation.sample_files import read_samples
 from trl_r1.scripts.common import run_script
 from trl_r1.scripts.training import train_and_record
 from trl_r1.stage_record import read_stage_record
@@ -191,7 +192,7 @@ def test_evaluation_measures_and_compares(launch, tmp_path, checkpoint):
     assert [(entry["checkpoint"], entry["mode"]) for entry in record.evaluations] == [
         (name, mode) for name in names for mode in ("sampled", "greedy")
     ]
-    assert all((folder / entry["samples"]).read_text().count("\n") == 16 for entry in record.evaluations)
+    assert all(len(list(read_samples(folder / entry["samples"]))) == 16 for entry in record.evaluations)
     [(label, difference)] = record.metrics.items()
     assert label == "second - first (sums, greedy, accuracy)"
     assert (difference.value, difference.n) == (0.0, 16)

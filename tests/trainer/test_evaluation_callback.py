@@ -138,6 +138,30 @@ def test_a_run_that_goes_on_evaluates_no_step_twice(held_out, tmp_path):
     assert steps == [0, 2, 4, 6]
 
 
+def test_the_last_step_is_measured_by_the_process_that_records_it(held_out, tmp_path):
+    saving = {"max_steps": 4, "save_strategy": "steps", "save_steps": 4}
+    grpo(tmp_path, held_out, **saving).train()
+    on = grpo(tmp_path, held_out, **saving)
+    train_or_resume(on)  # nothing is left to train; the process before was killed before it wrote its record
+    callback = next(one for one in on.callback_handler.callbacks if isinstance(one, EvaluationCallback))
+    assert set(callback.latest) == {"sums/greedy", "sums/sampled"}
+    assert [(one["step"], one["evaluation"]) for one in records(tmp_path)] == [
+        (step, f"sums/{mode}") for step in (0, 2, 4) for mode in MODES
+    ]
+
+
+def test_answers_that_nobody_can_judge_are_no_score(held_out, tmp_path, monkeypatch, caplog):
+    from trl_r1.verifiers import Judgement, Verdict
+
+    unsure = Judgement(Verdict.UNDECIDABLE, "gone", "fault")
+    monkeypatch.setattr("trl_r1.data.judging.judge_answers", lambda parsed, golds: [unsure] * len(parsed))
+    trainer = grpo(tmp_path, held_out, max_steps=1)
+    with caplog.at_level(logging.WARNING):
+        trainer.train()
+    assert "6 of 6 answers could not be judged" in caplog.text
+    assert not any("eval_sums/greedy/accuracy" in row for row in trainer.state.log_history)
+
+
 def test_a_fault_is_counted_and_training_goes_on_unless_strict(held_out, tmp_path, monkeypatch, caplog):
     def broken(*given, **named):
         raise R1Error("the verifier is gone")

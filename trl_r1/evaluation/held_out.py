@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from trl_r1.data.judging import judge_samples
+from trl_r1.errors import R1Error
 from trl_r1.evaluation.asking import Asked, ways_to_measure
-from trl_r1.evaluation.harness import score_samples
+from trl_r1.evaluation.harness import MAX_UNDECIDABLE, score_samples
 from trl_r1.evaluation.metrics import MetricContext, SampleMetric, resolve_metrics
 from trl_r1.evaluation.preflight import Reader
 from trl_r1.evaluation.scoring import sample_row, summarise
@@ -59,6 +60,9 @@ class HeldOut:
         Returns:
             `tuple[list, dict]`: rows for a file of answers, and the numbers of
             [`~trl_r1.evaluation.scoring.summarise`].
+
+        Raises:
+            [`R1Error`]: when more of the judged answers are undecidable than `trl-r1 evaluate` lets pass by itself.
         """
         suite, asked = self.suite, self.asked
         samples = judge_samples(asked.questions.rows, groups, asked.prefills, suite.verifier)
@@ -72,6 +76,9 @@ class HeldOut:
             cons_at=suite.cons_at,
             verifier=suite.verifier,
         )
+        judged = sum(item.sample.judgement is not None for item in scored)
+        if numbers["undecidable"] > MAX_UNDECIDABLE * judged:
+            raise R1Error(f"{numbers['undecidable']} of {judged} answers could not be judged; the others are no score")
         columns = suite.group_by, suite.cluster_by, asked.questions.variant.name or None, suite.verifier
         return [sample_row(item, *columns) for item in scored], numbers
 

@@ -184,6 +184,16 @@ def _held_out_metrics(trainer: Trainer) -> dict[str, Measurement]:
     }
 
 
+def _held_out_faults(trainer: Trainer) -> list[str]:
+    """How many evaluations during training came to nothing."""
+    from trl_r1.trainer.callbacks import evaluation_callback
+
+    callback = evaluation_callback(trainer)
+    if callback is None or not callback.failed:
+        return []
+    return [f"{callback.failed} evaluations during training were not finished; the log says why"]
+
+
 def watching_callbacks(canary: str) -> list[TrainerCallback]:
     """What watches a GRPO run: its signals, the alarms they raise, the note on the loss, and an episode to show."""
     from trl_r1.trainer.callbacks import AlarmCallback, EpisodeCallback, LossNoteCallback, RolloutSignals, get_canary
@@ -235,6 +245,7 @@ def train_and_record(
         recorder.seeds["seed"] = args.seed
         recorder.use_trainer(trainer)
         recorder.metrics |= _held_out_metrics(trainer)
+        recorder.notes += _held_out_faults(trainer)
         recorder.notes += [*settings_notes(args.output_dir), *_notes(trainer)]
         recorder.write()
         write_lineage(args.output_dir)

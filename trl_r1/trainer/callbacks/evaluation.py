@@ -54,7 +54,7 @@ class EvaluationCallback(TrainerCallback):
 
     Attributes:
         failed (`int`): evaluations that were not finished.
-        latest (`dict[str, dict]`): metrics of the last one that was, by its key in the log.
+        latest (`dict[str, dict]`): metrics of the last one, by its key in the log; what failed is absent.
 
     Raises:
         [`R1Error`]: when `every` is no positive number.
@@ -89,7 +89,6 @@ class EvaluationCallback(TrainerCallback):
     ) -> None:
         """Forget what a killed run measured after its last checkpoint; measure the start."""
         self.failed, self.latest = 0, {}
-        self._last_step = state.global_step if state.global_step else None
         if state.is_world_process_zero:
             _forget_after(Path(str(args.output_dir)), state.global_step if state.global_step else -1)
         if self._at_start and state.global_step == 0:
@@ -105,12 +104,17 @@ class EvaluationCallback(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Measure the last step, unless it just was."""
+        """Measure the last step, unless it just was: by this process, for a killed one took what it found with it."""
         if self._last_step != state.global_step:
             self._evaluate(state.global_step, control)
 
     def _evaluate(self, step: int, control: TrainerControl) -> None:
         begun = time.perf_counter()
+        if self._trainer.is_world_process_zero():
+            _forget_after(
+                Path(str(self._trainer.args.output_dir)), step - 1
+            )  # of a process that ended after this step
+        self.latest = {}
         row: dict[str, float] = {}
         for questions in self._questions:
             row |= self._measure(questions, step)
