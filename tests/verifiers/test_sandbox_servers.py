@@ -290,7 +290,8 @@ def test_many_sessions_leak_nothing(box, count):
     gc.collect()
     # a leak is one a session; a file or two may be of something else that lives in this process, such as a log
     assert len(open_files() - before[0]) <= count // 100, sorted(open_files() - before[0])
-    assert (len(family(box)), threading.active_count()) == before[1:]
+    assert len(family(box)) == before[1]
+    assert threading.active_count() - before[2] <= count // 100  # of another test one may end, or begin
     assert resident(os.getpid()) - memory[0] < 10_000_000
     assert resident(server) - memory[1] < 3_000_000
     assert len(os.listdir(f"/proc/{server}/fd")) < 10
