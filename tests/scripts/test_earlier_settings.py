@@ -7,6 +7,7 @@ import pytest
 import yaml
 from transformers import AutoModelForCausalLM
 
+from trl_r1.chat_template import load_template
 from trl_r1.cli import main
 from trl_r1.stage_record import read_stage_record
 
@@ -90,6 +91,32 @@ def test_a_named_checkpoint_is_gone_on_from_and_the_record_says_so(train):
     (note,) = [note for note in read_stage_record(folder).notes if "another setting" in note]
     assert "learning_rate: 0.05, and the checkpoints were made with 0.0001" in note
     assert note in (folder / "README.md").read_text().replace("\\_", "_")
+
+
+def test_a_file_that_was_edited_is_refused_as_a_setting_is(train, tmp_path):
+    template = tmp_path / "mine.jinja"
+    template.write_text(load_template("r1"))
+    _, folder, _ = train(chat_template=str(template))
+    template.write_text(load_template("r1") + "{# edited #}")
+    code, _, said = train(chat_template=str(template), max_steps=3)
+    assert code == 2
+    assert "mine.jinja: its content is not what the checkpoints were made with" in said
+    named = str(folder / "checkpoint-1")
+    code, _, said = train(chat_template=str(template), max_steps=3, resume_from_checkpoint=named)
+    assert code == 0, said
+    (note,) = [note for note in read_stage_record(folder).notes if "another setting" in note]
+    assert "mine.jinja" in note
+
+
+def test_checkpoints_of_a_version_that_compared_no_files_are_gone_on_from(train, tmp_path):
+    template = tmp_path / "mine.jinja"
+    template.write_text(load_template("r1"))
+    _, folder, _ = train(chat_template=str(template))
+    settings = json.loads((folder / ".settings.json").read_text())
+    del settings["files"]
+    (folder / ".settings.json").write_text(json.dumps(settings))
+    code, _, said = train(chat_template=str(template), max_steps=3)
+    assert code == 0, said
 
 
 def test_an_empty_folder_forgets(train):

@@ -43,7 +43,7 @@ def describe_stage(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
         "args": args,
         "seed": pipeline.seed,
         "env": redact_values(pipeline.env),
-        "files": _hash_named_files(pipeline, [stage.script, recipe, args]),
+        "files": hash_named_files([stage.script, recipe, args], pipeline.default_output_dir),
     }
 
 
@@ -53,12 +53,23 @@ def _deciding(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in kept.items() if (name, value) != ("env", {})}
 
 
-def _hash_named_files(pipeline: Pipeline, content: Any) -> dict[str, str]:
-    """Hash of every file that a recipe names, such as a reward's source or a template, and of what those import."""
+def hash_named_files(content: Any, outputs: str | None = None) -> dict[str, str]:
+    """
+    Hash of every file that a recipe names, such as a reward's source or a template, and of what those import.
+
+    Args:
+        content:
+            Values of a recipe, however deep.
+        outputs (`str`, *optional*):
+            A folder whose files are left out.
+
+    Returns:
+        `dict[str, str]`: SHA-256 by file name, without its folder.
+    """
     hashes: dict[str, str] = {}
     for text in strings_in(content):
         path = _named_file(text)
-        if path is None or PurePosixPath(text).is_relative_to(pipeline.default_output_dir):
+        if path is None or (outputs and PurePosixPath(text).is_relative_to(outputs)):
             continue
         for source in local_sources(path):
             hashes[source.name] = hash_file(source)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from trl_r1.errors import RecipeError
+from trl_r1.pipeline.fingerprint import hash_named_files
 from trl_r1.recipe.comparison import BATCH_FIELDS, step_sizes
 from trl_r1.scripts.common import FINGERPRINT_VARIABLE, is_main_process
 from trl_r1.stage_record import write_json
@@ -49,18 +50,19 @@ def check_earlier_settings(recipe: Recipe) -> None:
             Of the stage that starts.
 
     Raises:
-        [`RecipeError`]: with every setting that changed, unless `resume_from_checkpoint` names a checkpoint; then the
-            change is noted, and stands in the record.
+        [`RecipeError`]: with every setting and every named file that changed, unless `resume_from_checkpoint` names a
+            checkpoint; then the change is noted, and stands in the record.
     """
     from trl_r1.trainer.callbacks import last_whole_checkpoint
 
     folder, named = Path(recipe.training_args.output_dir), recipe.training_args.resume_from_checkpoint
     settings = _comparable(recipe)
+    files = hash_named_files(settings)
     goes_on = bool(named) or last_whole_checkpoint(folder) is not None
     # The runner compares more than the settings, and has emptied the folder of a stage that changed.
     compares = goes_on and not os.environ.get(FINGERPRINT_VARIABLE)
     earlier = _read((Path(named).parent if named else folder) / SETTINGS_NAME) if compares else None
-    changed = _changes(earlier["settings"], settings) if earlier else []
+    changed = [*_changes(earlier["settings"], settings), *_edited(earlier["files"], files)] if earlier else []
     if changed and not named:
         raise RecipeError(
             [
@@ -72,7 +74,7 @@ def check_earlier_settings(recipe: Recipe) -> None:
     if is_main_process() and (earlier or not goes_on):
         told = earlier["notes"] if earlier else []
         notes = [*told, *(f"Went on with another setting: {item}" for item in changed)]
-        write_json(folder / SETTINGS_NAME, {"settings": settings, "notes": notes})
+        write_json(folder / SETTINGS_NAME, {"settings": settings, "files": files, "notes": notes})
 
 
 def settings_notes(folder: str | Path) -> list[str]:
@@ -101,6 +103,12 @@ def _changes(earlier: dict[str, Any], now: dict[str, Any]) -> list[str]:
     ]
 
 
+def _edited(earlier: dict[str, str], now: dict[str, str]) -> list[str]:
+    """A line a file that the recipe names, as it did, and that holds other things now."""
+    names = [name for name in now if earlier.get(name, now[name]) != now[name]]
+    return [f"{name}: its content is not what the checkpoints were made with" for name in names]
+
+
 def _shown(settings: dict[str, Any], name: str) -> str:
     return repr(settings[name]) if name in settings else "its default"
 
@@ -111,7 +119,8 @@ def _read(path: Path) -> dict[str, Any] | None:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    sound = (
-        isinstance(found, dict) and isinstance(found.get("settings"), dict) and isinstance(found.get("notes"), list)
-    )
-    return found if sound else None
+    kinds = {"settings": dict, "files": dict, "notes": list}
+    if not isinstance(found, dict):
+        return None
+    found.setdefault("files", {})  # written before files were compared
+    return found if all(isinstance(found.get(name), kind) for name, kind in kinds.items()) else None
