@@ -131,6 +131,7 @@ def start(job: dict[str, Any], rank: int) -> int:
 
 def main() -> None:
     """Serve."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, children too
     for module in LATE:
         importlib.import_module(module)
     answers = os.fdopen(os.dup(1), "w")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from accelerate import PartialState
 from tiny_models import make_tokenizer
 from trl import SFTConfig
 
@@ -51,3 +52,4 @@ def main(data: str, folder: str) -> None:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    PartialState().destroy_process_group()  # a process that ends with its threads of gloo may abort

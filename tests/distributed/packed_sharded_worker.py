@@ -50,3 +50,4 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    PartialState().destroy_process_group()  # a process that ends with its threads of gloo may abort
