@@ -55,11 +55,16 @@ def test_the_papers_prompt_is_among_them():
     ("text", "message"),
     [
         ("variants: []", "must hold `variants`"),
-        ("variants: [{instruction: x}]", "no mapping with a name"),
+        ("variants: [{instruction: x}]", r"variants\[0\].name: None is not text"),
+        ("variants: [bare]", r"variants\[0\]: 'bare' is not a mapping"),
         ("variants: [{name: a, instruction: x}]", "holds {problem} 0 times"),
         ("variants: [{name: a, instuction: '{problem}'}]", "did you mean 'instruction'"),
-        ("variants: [{name: a}, {name: a}]", "it stands twice"),
-        ("variants: [{name: a, examples: [[1]]}]", "no list of pairs"),
+        ("variants: [{name: a}, {name: a}]", "the name 'a' stands twice"),
+        ("variants: [{name: a, examples: [[1]]}]", r"examples\[0\]: \[1\] is no pair of texts"),
+        ("variants: [{name: a, examples: [[1, 2]]}]", "both in quotes"),
+        ("variants: [{name: a, examples: 3}]", "no list of pairs"),
+        ("variants: [{name: a, system_prompt: 3}]", "system_prompt: 3 is not text"),
+        ("variants: [{name: a, prompt_template: no/such.txt}]", "prompt_template: .*no/such.txt"),
         ("ways: [{name: a}]", "must hold `variants`"),
     ],
 )
@@ -72,8 +77,13 @@ def test_a_bank_that_makes_no_sense_is_refused(text, message, tmp_path):
 def test_a_bank_that_is_not_there_is_named():
     with pytest.raises(RecipeError, match="did you mean 'formats'"):
         load_variants("format")
-    with pytest.raises(RecipeError, match="there is no bank"):
+    with pytest.raises(RecipeError, match=r"there is no file 'nowhere\.yaml'"):
         load_variants("nowhere.yaml")
+
+
+def test_what_a_variant_leaves_empty_is_its_default(tmp_path):
+    (tmp_path / "bank.yaml").write_text("variants: [{name: a, instruction: null, examples: null}]")
+    assert load_variants(str(tmp_path / "bank.yaml")) == [PromptVariant(name="a")]
 
 
 def test_each_question_is_asked_in_one_way_drawn_by_the_seed(chat):
@@ -114,6 +124,31 @@ def test_a_variant_may_have_a_template_of_its_own(chat, tmp_path):
     both = PromptAugmentation(variants=(plain, PromptVariant(name="system", system_prompt="hello")), copies=2)
     with pytest.raises(DataError, match="one kind"):
         augment_prompts(rows(chat, 4), both, chat)
+
+
+def test_rows_that_no_gold_answer_decides_stay_as_they_are_and_keep_their_share(chat):
+    kinds = ["reasoning", None, "choice", "code", "helpful", "instructions"] * 5
+    plain = rows(chat, 30).add_column("reward_type", kinds)
+    ready = [{"role": "system", "content": "be kind"}, {"role": "user", "content": "what is a 4 plus b 4 ?"}]
+    prompts = plain["prompt"][:]
+    prompts[4] = ready
+    plain = plain.remove_columns("prompt").add_column("prompt", prompts)
+    augmentation = PromptAugmentation(variants=WAYS, copies=2)
+    grown = augment_prompts(plain, augmentation, chat)
+    assert grown["reward_type"][:] == [kind for kind in kinds for _ in range(2)]
+    for index, row in enumerate(grown):
+        if row["reward_type"] in ("reasoning", None, "choice"):
+            assert row["prompt"] == chat.to_prompt(f"{row[VARIANT_COLUMN]} {row['problem']}")
+        else:
+            assert (row["prompt"], row[VARIANT_COLUMN]) == (prompts[index // 2], "as_written")
+    assert augmentation.describe(grown).endswith(", as_written 30")
+
+
+def test_rows_without_a_type_are_drawn_as_they_were_beside_rows_of_other_types(chat):
+    plain = rows(chat, 40)
+    mixed = plain.add_column("reward_type", ["code"] + ["reasoning"] * 39)
+    alone = augment_prompts(plain, PromptAugmentation(variants=WAYS), chat)
+    assert augment_prompts(mixed, PromptAugmentation(variants=WAYS), chat)["prompt"][1:] == alone["prompt"][1:]
 
 
 def test_what_cannot_be_varied_is_refused(chat):

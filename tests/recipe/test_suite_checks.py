@@ -50,7 +50,12 @@ def problems_of(**fields):
         ({"prompt_variants": "no/such.yaml"}, "suites[0].prompt_variants: there is no file 'no/such.yaml'"),
         ({"prompt_variants": [{"instruction": "{problem}"}]}, "suites[0].prompt_variants[0].name: None is not text"),
         ({"prompt_variants": [{**VARIANT, "sistem": "x"}]}, "suites[0].prompt_variants[0].sistem: no such field"),
-        ({"prompt_variants": [VARIANT, VARIANT]}, "suites[0].prompt_variants[0].name: 'bare' stands twice"),
+        ({"prompt_variants": [VARIANT, VARIANT]}, "suites[0].prompt_variants: the name 'bare' stands twice"),
+        ({"prompt_variants": ["default", VARIANT]}, "suites[0].prompt_variants: the name 'bare' stands twice"),
+        (
+            {"prompt_variants": ["defualt"]},
+            "suites[0].prompt_variants[0]: 'defualt' is unknown; did you mean 'default'",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_suite(fields, problem):
@@ -98,6 +103,10 @@ def test_comparisons_name_a_way_to_ask_where_there_are_several():
     assert problem == "comparisons[0].variant: None is not measured; use one of bare, polite"
     [problem] = comparison_problems([{**entry, "suite": "other", "variant": "bare"}], checkpoints, suites)
     assert problem == "comparisons[0].variant: 'bare', but the suite has no prompt_variants; leave it out"
+    banked = [{**PLAIN, "prompt_variants": "default"}]
+    assert list(comparison_problems([{**entry, "variant": "paper"}], checkpoints, banked)) == []
+    [problem] = comparison_problems([{**entry, "variant": "papper"}], checkpoints, banked)
+    assert problem.startswith("comparisons[0].variant: 'papper' is not measured; use one of bare, paper,")
 
 
 RECIPE = """\

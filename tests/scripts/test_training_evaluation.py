@@ -86,7 +86,7 @@ def test_grpo_asks_in_several_phrasings(launch, tmp_path):
     assert code == 0
     [note] = [note for note in read_stage_record(folder).notes if note.startswith("prompt_augmentation")]
     assert "2 of 2 variants a question" in note
-    assert "bare 16, so 16" in note
+    assert "bare 14, so 14" in note  # of the rows trained on, without those of held-out questions
 
 
 @pytest.mark.parametrize(
@@ -98,6 +98,10 @@ def test_grpo_asks_in_several_phrasings(launch, tmp_path):
         ({"evaluation_suites": [{"benchmark": "gsm8k", "modess": {}}]}, "evaluation_suites[0].modess: no such field"),
         ({"prompt_augmentation": "defaul"}, "prompt_augmentation: 'defaul' is unknown; did you mean 'default'"),
         ({"prompt_augmentation_copies": 2}, "prompt_augmentation_copies: 2 has no effect"),
+        (
+            {"prompt_augmentation": "languages", "prompt_augmentation_copies": 200},
+            "prompt_augmentation_copies: 200 must lie between 1 and the number of variants, ",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_first(launch, capsys, values, told):

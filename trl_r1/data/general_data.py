@@ -26,8 +26,7 @@ from trl_r1.chat_template import (
 )
 from trl_r1.data.filters import longest_paragraph, repetition
 from trl_r1.data.mixture import RawSource
-from trl_r1.data.prompts import REASONING
-from trl_r1.data.rows import keep_rows, map_rows, set_column
+from trl_r1.data.rows import REASONING, keep_rows, map_rows, set_column
 from trl_r1.rewards.words import count_words, detect_language
 
 

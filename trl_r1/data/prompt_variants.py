@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from trl_r1.errors import RecipeError
+from trl_r1.recipe.variant_checks import PROBLEM_FIELD, instruction_problems
 
 
 if TYPE_CHECKING:
     from trl_r1.data.rendering import Prompt, PromptRenderer
-
-PROBLEM_FIELD: Final = "{problem}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +55,8 @@ class PromptVariant:
     language: str | None = None
 
     def __post_init__(self) -> None:
-        found = self.instruction.count(PROBLEM_FIELD)
-        if found != 1:
-            raise RecipeError(
-                [f"variants.{self.name}.instruction: holds {PROBLEM_FIELD} {found} times; write it exactly once"]
-            )
+        if problems := list(instruction_problems(f"variants.{self.name}", {"instruction": self.instruction})):
+            raise RecipeError(problems)
 
     def ask(self, problem: str) -> str:
         """The question with the words around it."""

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 from trl_r1.data.mixture import PLACE, RawSource, load_sources
 from trl_r1.data.prompt_augmentation import PromptAugmentation, augment_prompts
 from trl_r1.data.rendering import Prompt, PromptRenderer
-from trl_r1.data.rows import PromptData, check_column, first_rows, join_parts, keep_rows, map_rows, set_column
+from trl_r1.data.rows import (
+    REASONING,
+    PromptData,
+    check_column,
+    first_rows,
+    join_parts,
+    keep_rows,
+    map_rows,
+    set_column,
+)
 from trl_r1.data.schemas import read_as
 from trl_r1.errors import DataError
 
@@ -26,7 +35,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-REASONING = "reasoning"  # the reward_type of rows that a gold answer decides; what a row without the column is
 RESERVED_COLUMNS = (  # rewards get these from TRL or from us
     *("prompts", "completions", "trainer_state"),
     *("log_extra", "log_metric", "log_fault"),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+REASONING = "reasoning"  # the reward_type of rows that a gold answer decides; what a row without the column is
 READ_AT_ONCE = 256  # rows: one decoding for all of them, and long chains of thought still fit into memory
 
 

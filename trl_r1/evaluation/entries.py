@@ -7,9 +7,11 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeVar
 
+from trl_r1.data.phrasings import as_variant, load_variants
 from trl_r1.data.prompt_variants import PromptVariant
 from trl_r1.errors import RecipeError
 from trl_r1.recipe.suite_checks import BENCHMARK_FIXES, MODE_SHORTCUTS
+from trl_r1.recipe.variant_checks import variants_problems
 
 
 Entry = TypeVar("Entry")
@@ -81,20 +83,16 @@ def read_variants(given: Any, where: str) -> Iterator[PromptVariant]:
     Raises:
         [`RecipeError`]: when one is unknown, or has a field that there is not.
     """
-    for entry in given if isinstance(given, (list, tuple)) else [given]:
+    entries = given if isinstance(given, (list, tuple)) else [given]
+    written = [entry for entry in entries if not isinstance(entry, PromptVariant)]
+    if problems := list(variants_problems(where, written or None)):
+        raise RecipeError(problems)
+    for entry in entries:
         if isinstance(entry, PromptVariant):
             yield entry
         elif isinstance(entry, Mapping):
-            problems: list[str] = []
-            examples = tuple(tuple(pair) for pair in entry.get("examples") or ())
-            place = f"{where}.{entry.get('name', '?')}"
-            variant = build_entry(PromptVariant, {**entry, "examples": examples}, place, problems)
-            if variant is None:
-                raise RecipeError(problems)
-            yield variant
+            yield as_variant(entry)
         else:
-            from trl_r1.data.phrasings import load_variants
-
             yield from load_variants(entry)
 
 

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from trl_r1.chat_template import THINK_OPEN
 from trl_r1.data.judging import JUDGE, route_of
 from trl_r1.data.mixture import load_source
-from trl_r1.data.prompt_variants import PROBLEM_FIELD, PromptVariant
+from trl_r1.data.prompt_variants import PromptVariant
 from trl_r1.data.prompts import gold_text, prepare_prompts
 from trl_r1.data.rendering import Prompt, PromptRenderer
 from trl_r1.data.rows import check_column
 from trl_r1.errors import DataError
 from trl_r1.evaluation.suites import Checkpoint, EvaluationSuite, Mode
 from trl_r1.evaluation.votes import has_votes
+from trl_r1.recipe.variant_checks import PROBLEM_FIELD
 from trl_r1.stage_record import DataSource
 from trl_r1.verifiers import check_golds
 

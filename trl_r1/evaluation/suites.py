@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from trl_r1.chat_template import load_template
-from trl_r1.data.prompt_variants import PROBLEM_FIELD, PromptVariant
+from trl_r1.data.prompt_variants import PromptVariant
 from trl_r1.errors import R1Error, RecipeError
 from trl_r1.evaluation.entries import build_entry, read_variants, with_benchmark
 from trl_r1.generation import GenerationEngine, SamplingParameters
 from trl_r1.generation.engine_loading import load_engine
 from trl_r1.recipe.suite_checks import SUITE_VERIFIERS
+from trl_r1.recipe.variant_checks import PROBLEM_FIELD
 from trl_r1.script_arguments import EngineArguments
 from trl_r1.verifiers.verdict import VerifierName
 

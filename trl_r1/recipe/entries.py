@@ -122,13 +122,10 @@ def comparison_problems(
 
 def _variant_problems(where: str, entry: Mapping[str, Any], known: Collection[str] | None) -> Iterator[str]:
     given = entry.get(_VARIANT)
-    if known == []:
-        if given is not None:
-            yield f"{where}.{_VARIANT}: {given!r}, but the suite has no prompt_variants; leave it out"
-    elif known and given not in known:
+    if known and given not in known:
         yield f"{where}.{_VARIANT}: {given!r} is not measured; use one of {', '.join(known)}"
-    elif known is None and not isinstance(given, (str, type(None))):
-        yield f"{where}.{_VARIANT}: {given!r} is not text; put it in quotes"
+    elif known is not None and not known and given is not None:
+        yield f"{where}.{_VARIANT}: {given!r}, but the suite has no prompt_variants; leave it out"
 
 
 def _entries(

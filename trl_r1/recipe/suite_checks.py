@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, get_args
 
 from trl_r1.errors import R1Error
 from trl_r1.presets import nearest
+from trl_r1.recipe.variant_checks import YAML_ENDS, instruction_problems, variant_names, variants_problems
 from trl_r1.recipe.yaml_files import load_yaml
 from trl_r1.user_code import find_file
 from trl_r1.verifiers.verdict import VerifierName
@@ -19,32 +20,23 @@ BENCHMARK_FIXES: Final = (
     *("dataset_name", "dataset_config", "split", "dataset_prompt_column", "dataset_solution_column"),
 )
 SUITE_VERIFIERS: Final = ("auto", *get_args(VerifierName))
-PROBLEM_FIELD: Final = "{problem}"
 SUITE_FIELDS: Final = (
     *("name", "benchmark", "data_files", *MODE_SHORTCUTS, "dataset_name", "dataset_config", "split", "modes"),
     *("group_by", "metrics", "max_rows", "dataset_prompt_column", "dataset_solution_column"),
     *("language_ignored_tokens", "max_completion_length", "verifier", "task_id", "instruction", "system_prompt"),
     *("cluster_by", "pass_at", "cons_at", "prompt_variants"),
 )
-VARIANT_FIELDS: Final = ("name", "instruction", "system_prompt", "examples", "prompt_template", "language")
 DEFAULT_MODES: Final = ("sampled", "greedy")  # of a suite that names none
 BENCHMARK_MODES: Final = ("sampled",)
 _MODE_FIELDS: Final = ("temperature", "top_p", "prefill", "prefill_column", "num_samples", "max_completion_length")
 _COUNTS: Final = ("max_rows", "max_completion_length")
 GYM: Final = "reasoning_gym/"  # before the name of a family of puzzles
-_DEFINITIONS: Final = ("evaluation", "benchmarks", "definitions")
-_BANKS: Final = ("data", "phrasings")
-_ENDS: Final = (".yaml", ".yml")
+_DEFINITIONS: Final = Path(str(files("trl_r1"))) / "evaluation" / "benchmarks" / "definitions"
 
 
 def benchmark_names() -> list[str]:
     """Names of the built-in benchmarks, without importing what loads them."""
-    return _names_in(_DEFINITIONS)
-
-
-def bank_names() -> list[str]:
-    """Names of the built-in banks of prompt variants."""
-    return _names_in(_BANKS)
+    return sorted(path.stem for path in _DEFINITIONS.glob("*.yaml"))
 
 
 def name_of(suite: Mapping[str, Any]) -> Any:
@@ -52,7 +44,7 @@ def name_of(suite: Mapping[str, Any]) -> Any:
     benchmark = suite.get("benchmark")
     if suite.get("name") is not None or not isinstance(benchmark, str):
         return suite.get("name")
-    return _definition(benchmark).get("name", Path(benchmark).stem if benchmark.endswith(_ENDS) else benchmark)
+    return _definition(benchmark).get("name", Path(benchmark).stem if benchmark.endswith(YAML_ENDS) else benchmark)
 
 
 def modes_of(suite: Mapping[str, Any]) -> list[str]:
@@ -62,14 +54,10 @@ def modes_of(suite: Mapping[str, Any]) -> list[str]:
     return list(BENCHMARK_MODES if suite.get("benchmark") else DEFAULT_MODES)
 
 
-def variants_of(suite: Mapping[str, Any]) -> list[str] | None:
-    """The names of a suite's ways to ask, none where it has but one; `None` where a bank has them."""
+def variants_of(suite: Mapping[str, Any]) -> list[str]:
+    """The names of a suite's ways to ask; none where it has but one."""
     given = suite.get("prompt_variants")
-    if given is None:
-        return []
-    if isinstance(given, (list, tuple)) and all(isinstance(entry, Mapping) for entry in given):
-        return [str(entry.get("name")) for entry in given]
-    return None
+    return [] if given is None else variant_names(given)
 
 
 def file_name_of(name: str) -> str:
@@ -92,13 +80,13 @@ def suite_entry_problems(where: str, suite: Mapping[str, Any]) -> Iterator[str]:
             for name in MODE_SHORTCUTS
             if suite.get(name) is not None
         )
-    yield from _instruction_problems(where, suite)
+    yield from instruction_problems(where, suite)
     yield from _modes_problems(where, suite)
     for name in _COUNTS:
         yield from _count_problems(where, name, suite)
     for name in ("pass_at", "cons_at"):
         yield from _k_problems(where, name, suite)
-    yield from _variants_problems(f"{where}.prompt_variants", suite.get("prompt_variants"))
+    yield from variants_problems(f"{where}.prompt_variants", suite.get("prompt_variants"))
 
 
 def mode_problems(where: str, settings: Mapping[str, Any]) -> Iterator[str]:
@@ -132,7 +120,7 @@ def _benchmark_problems(where: str, suite: Mapping[str, Any]) -> Iterator[str]:
         yield f"{where}.benchmark: {name!r} is not text; give a name or a YAML file"
         return
     known = benchmark_names()
-    if name.endswith(_ENDS):
+    if name.endswith(YAML_ENDS):
         if not find_file(name).is_file():
             yield f"{where}.benchmark: there is no file {name!r}; give a YAML file, or one of {_list(known)}"
     elif name.startswith(GYM):
@@ -162,16 +150,6 @@ def _family_problems(where: str, name: str) -> Iterator[str]:
     if name.removeprefix(GYM) not in DATASETS:
         hint = nearest(name.removeprefix(GYM), DATASETS) or "see reasoning_gym.factory.DATASETS for its names"
         yield f"{where}.benchmark: reasoning-gym has no family {name.removeprefix(GYM)!r}; {hint}"
-
-
-def _instruction_problems(where: str, entry: Mapping[str, Any]) -> Iterator[str]:
-    text = entry.get("instruction")
-    if text is None:
-        return
-    if not isinstance(text, str):
-        yield f"{where}.instruction: {text!r} is not text; put it in quotes"
-    elif text.count(PROBLEM_FIELD) != 1:
-        yield f"{where}.instruction: holds {PROBLEM_FIELD} {text.count(PROBLEM_FIELD)} times; write it exactly once"
 
 
 def _modes_problems(where: str, suite: Mapping[str, Any]) -> Iterator[str]:
@@ -247,63 +225,25 @@ def augmentation_problems(values: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with how training prompts are varied, a line each."""
     bank, copies = values["prompt_augmentation"], values["prompt_augmentation_copies"]
     if bank is not None:
-        yield from _variants_problems("prompt_augmentation", bank)
+        yield from variants_problems("prompt_augmentation", bank)
     elif copies != 1:
         yield f"prompt_augmentation_copies: {copies} has no effect without prompt_augmentation; name a bank"
     if copies < 1:
         yield f"prompt_augmentation_copies: {copies} must be at least 1"
-
-
-def _variants_problems(where: str, given: Any) -> Iterator[str]:
-    if given is None:
-        return
-    entries = given if isinstance(given, (list, tuple)) else [given]
-    if not entries:
-        yield f"{where}: it is empty; name a bank such as default, or leave it out"
-    names = [entry.get("name") for entry in entries if isinstance(entry, Mapping)]
-    for index, entry in enumerate(entries):
-        place = f"{where}[{index}]" if isinstance(given, (list, tuple)) else where
-        if isinstance(entry, Mapping):
-            yield from _variant_problems(place, entry)
-            if names.count(entry.get("name")) > 1:
-                yield f"{place}.name: {entry.get('name')!r} stands twice; results would overwrite each other"
-        elif not isinstance(entry, str):
-            yield f"{place}: {entry!r} is neither a bank's name nor a mapping; write {{name: ..., instruction: ...}}"
-        elif entry.endswith(_ENDS):
-            if not find_file(entry).is_file():
-                yield f"{place}: there is no file {entry!r}; give a YAML file, or one of {_list(bank_names())}"
-        elif entry not in bank_names():
-            yield f"{place}: {entry!r} is unknown; {nearest(entry, bank_names()) or 'use ' + _list(bank_names())}"
-
-
-def _variant_problems(where: str, entry: Mapping[str, Any]) -> Iterator[str]:
-    for name in entry:
-        if name not in VARIANT_FIELDS:
-            hint = nearest(str(name), VARIANT_FIELDS) or f"use one of {_list(VARIANT_FIELDS)}"
-            yield f"{where}.{name}: no such field; {hint}"
-    if not isinstance(entry.get("name"), str) or not entry["name"]:
-        yield f"{where}.name: {entry.get('name')!r} is not text; every variant needs one"
-    yield from _instruction_problems(where, entry)
+    elif bank is not None and copies > len(names := variant_names(bank)) > 0:
+        yield f"prompt_augmentation_copies: {copies} must lie between 1 and the number of variants, {len(names)}"
 
 
 def _definition(benchmark: Any) -> Mapping[str, Any]:
     """What a benchmark's file says; nothing where there is none, or it cannot be read, which is told elsewhere."""
     if not isinstance(benchmark, str):
         return {}
-    own = Path(benchmark) if benchmark.endswith(_ENDS) else _folder(_DEFINITIONS) / f"{benchmark}.yaml"
+    own = Path(benchmark) if benchmark.endswith(YAML_ENDS) else _DEFINITIONS / f"{benchmark}.yaml"
     try:
         content = load_yaml(own) if find_file(own).is_file() else {}
     except R1Error:
         return {}
     return content
-
-
-def _folder(parts: Sequence[str]) -> Path:
-    return Path(str(files("trl_r1"))).joinpath(*parts)
-
-
-def _names_in(parts: Sequence[str]) -> list[str]:
-    return sorted(path.stem for path in _folder(parts).glob("*.yaml"))
 
 
 def _is_count(value: Any) -> bool:

@@ -46,7 +46,8 @@ class GRPOScriptArguments(HeldOutArguments):
             `"exact"` (the same characters) or `"none"`. It is logged and watched, and never enters the reward.
         prompt_augmentation (`str`, *optional*):
             Bank of prompt variants that questions are asked in, so that the policy does not come to need one phrasing:
-            `"default"`, `"formats"`, `"languages"` or a YAML file. Each question is asked in one, drawn by the seed.
+            `"default"`, `"formats"`, `"languages"` or a YAML file. Each question is asked in one, drawn by the seed;
+            rows that no gold answer decides, such as code and conversation, stay as they are.
         prompt_augmentation_copies (`int`, *optional*, defaults to `1`):
             Ways in which each question is asked, each a row of its own.
         merge_adapter (`bool`, *optional*, defaults to `True`):

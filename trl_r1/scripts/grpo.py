@@ -51,9 +51,9 @@ def train(recipe: Recipe) -> None:
         output_dir=args.output_dir,
         augmentation=augmentation,
     )
-    if augmentation is not None:
-        recorder.notes.append(augmentation.describe(prompts.dataset))
     held_out, dataset = held_out_suites(recipe, tokenizer, recorder, prompts.dataset)
+    if augmentation is not None:
+        recorder.notes.append(augmentation.describe(dataset))
     check_batch(len(dataset), args.generation_batch_size // args.num_generations, "prompts a rollout")
     for row in first_of_each_type(dataset):
         probe_rewards(rewards, row)

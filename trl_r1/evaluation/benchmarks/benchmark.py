@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from trl_r1.data.prompt_variants import PROBLEM_FIELD
 from trl_r1.errors import RecipeError
+from trl_r1.recipe.variant_checks import PROBLEM_FIELD
 from trl_r1.recipe.yaml_files import load_yaml
 from trl_r1.verifiers.verdict import VerifierName
 
