@@ -18,6 +18,7 @@ from trl_r1.errors import DataError
 
 PASSING_REWARD: Final = 1.0
 PASS_RATE_COLUMN: Final = "pass_rate"
+HARD, EASY = 1 / 3, 2 / 3  # a prompt is hard below the one pass rate, easy above the other
 
 
 def judging_reward(reward_names: Sequence[str]) -> int:

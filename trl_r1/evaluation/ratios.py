@@ -7,11 +7,11 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Final
 
+from trl_r1.data.difficulty import EASY, HARD
 from trl_r1.errors import R1Error
 from trl_r1.evaluation.uncertainty import Clusters, ScoreEstimate, check_values, estimate_score
 
 
-HARD, EASY = 1 / 3, 2 / 3  # a question is hard below the one pass rate, easy above the other, as in training's signals
 DIFFICULTIES: Final = ("hard", "middle", "easy")
 
 

@@ -14,7 +14,7 @@ import torch
 from accelerate.utils import gather
 
 from trl_r1.chat_template import Defect, ParsedCompletion, completion_text
-from trl_r1.data.difficulty import PASSING_REWARD, judging_reward
+from trl_r1.data.difficulty import EASY, HARD, PASSING_REWARD, judging_reward
 from trl_r1.rewards.completions import parse_completions
 from trl_r1.rewards.reflection import count_reflective
 from trl_r1.trainer.callbacks.canary import Canary
@@ -23,7 +23,6 @@ from trl_r1.trainer.log_state import as_plain
 from trl_r1.trainer.rollout import Rollout, RolloutCallback, tied_groups
 
 
-HARD, EASY = 1 / 3, 2 / 3  # a group is hard below the one pass rate, easy above the other
 FEWEST_GROUPS = 4  # below it, one solved prompt would make most texts the same
 CANARY_ROWS = 16
 _COLUMNS = ("tokens", "truncated", "think_tokens", "reflective", "words", "closed", "canary")
