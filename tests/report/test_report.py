@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import base64
 import json
 import re
 from html.parser import HTMLParser
@@ -191,6 +192,16 @@ def test_report_needs_no_network(run):
     assert all(link.startswith("#") for link in page.links)
     assert not re.search(r"@import|url\(", path.read_text(encoding="utf-8").split("</style>")[0])
     assert page.stack == []
+
+
+def test_an_evaluations_pictures_stand_in_the_page(run):
+    assert "Pictures" not in parse(build_report(run.folder)).text
+    picture = run.folder / "evaluation" / "evaluation-test-tokens.png"
+    picture.write_bytes(b"a picture")
+    page = parse(build_report(run.folder))
+    assert "test: score against tokens" in page.text
+    [source] = [link for link in page.links if not link.startswith("#")]
+    assert source == "data:image/png;base64," + base64.b64encode(b"a picture").decode()
 
 
 def test_report_is_the_same_each_time(run):

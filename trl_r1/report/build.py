@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from trl_r1.evaluation.reports import picture_files
 from trl_r1.report.charts import difficulty_charts, plotly_source, training_charts
 from trl_r1.report.samples import DEFAULT_QUESTIONS, pick_questions
 from trl_r1.report.table import build_tables
@@ -44,6 +46,7 @@ def build_report(folder: str | Path) -> Path:
         title=records.content.get("title") or records.folder.name,
         facts=list(_facts(records)),
         tables=build_tables(records),
+        pictures=[picture for stage in records.stages.values() for picture in _pictures(stage)],
         difficulty=difficulty_charts(records, DIFFICULTY_METRICS),
         training=[(stage.name, charts) for stage in records.stages.values() if (charts := training_charts(stage))],
         questions=pick_questions(records, records.content.get("questions") or DEFAULT_QUESTIONS),
@@ -70,6 +73,13 @@ def _facts(records: RunRecords) -> Iterator[str]:
     for package in ("trl_r1", "trl", "transformers", "torch"):
         if package in last.versions:
             yield f"{package} {last.versions[package]}"
+
+
+def _pictures(stage: FinishedStage) -> Iterator[dict[str, str]]:
+    """What an evaluation drew, inside the page: it stands alone."""
+    for title, path in picture_files(stage.record.evaluations, stage.folder):
+        content = base64.b64encode(path.read_bytes()).decode("ascii")
+        yield {"title": title, "source": f"data:image/png;base64,{content}"}
 
 
 def _describe(stage: FinishedStage) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from trl_r1.evaluation.reports.agreement_table import agreement_table
 from trl_r1.evaluation.reports.comparison_table import comparison_table
-from trl_r1.evaluation.reports.files import question_rates, write_reports
+from trl_r1.evaluation.reports.files import picture_files, question_rates, write_reports
 from trl_r1.evaluation.reports.pictures import draw_heat_map, draw_score_against_tokens
 from trl_r1.evaluation.reports.results import Result, read_results, result_tables, to_csv, to_json, to_markdown
 from trl_r1.evaluation.reports.text_table import TextTable
@@ -15,6 +15,7 @@ __all__ = [
     "comparison_table",
     "draw_heat_map",
     "draw_score_against_tokens",
+    "picture_files",
     "question_rates",
     "read_results",
     "result_tables",

@@ -16,6 +16,7 @@ from trl_r1.recipe.suite_checks import file_name_of
 
 
 STEM: Final = "evaluation"
+PICTURES: Final = {"tokens": "score against tokens", "questions": "who gets which question right"}
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,26 @@ def write_reports(evaluations: Sequence[Mapping[str, Any]], folder: str | Path) 
         with whole_file(folder / name) as partial:
             partial.write_bytes(content)
     return [folder / name for name in contents]
+
+
+def picture_files(evaluations: Sequence[Mapping[str, Any]], folder: str | Path) -> Iterator[tuple[str, Path]]:
+    """
+    The pictures that [`write_reports`] left.
+
+    Args:
+        evaluations (`Sequence[Mapping[str, Any]]`):
+            `StageRecord.evaluations`.
+        folder (`str` or `Path`):
+            Where they are.
+
+    Returns:
+        `Iterator[tuple[str, Path]]`: what each shows, and the file; only those that are there.
+    """
+    for suite in dict.fromkeys(str(record["suite"]) for record in evaluations):
+        for kind, shows in PICTURES.items():
+            path = Path(folder) / _picture_name(suite, kind)
+            if path.is_file():
+                yield f"{suite}: {shows}", path
 
 
 def question_rates(
@@ -91,11 +112,14 @@ def _pictures(
     evaluations: Sequence[Mapping[str, Any]], results: Sequence[Result], folder: Path
 ) -> Iterator[tuple[str, bytes]]:
     for suite in dict.fromkeys(each.suite for each in results):
-        name = file_name_of(suite)[:100]
         drawn = {
             "tokens": draw_score_against_tokens(results, suite),
             "questions": draw_heat_map(question_rates(evaluations, folder, suite), f"{suite}: who gets what right"),
         }
         for kind, picture in drawn.items():
             if picture is not None:
-                yield f"{STEM}-{name}-{kind}.png", picture
+                yield _picture_name(suite, kind), picture
+
+
+def _picture_name(suite: str, kind: str) -> str:
+    return f"{STEM}-{file_name_of(suite)[:100]}-{kind}.png"
