@@ -210,8 +210,22 @@ def test_a_metric_that_nobody_measured_is_refused(tmp_path):
     path, other = tmp_path / "a.parquet", tmp_path / "b.parquet"
     write_samples(path, rows_of([True, False]))
     write_samples(other, rows_of([True, True]))
+    with pytest.raises(R1Error, match=r"metrics: 'polite': not measured of both; use accuracy, .*pass@k or cons@k"):
+        compare_checkpoints(path, other, metrics=["polite", "accuracy"])
+    with pytest.raises(R1Error, match=r"metrics: 'acuracy': .*did you mean 'accuracy'"):
+        compare_checkpoints(path, other, metrics=["acuracy"])
     with pytest.raises(R1Error, match="metrics: none applies"):
-        compare_checkpoints(path, other, metrics=["polite", "pass@2"])
+        compare_checkpoints(path, other, metrics=["pass@2"])
+
+
+def test_answers_of_another_evaluation_than_the_records_are_refused(evaluated, tmp_path):
+    """An evaluation that was begun anew with other settings and killed leaves its answers beside the old record."""
+    folder = shutil.copytree(evaluated / "both", tmp_path / "both")
+    shutil.copy(
+        evaluated / "again" / "samples-copy-sums-sampled.parquet", folder / "samples-weak-sums-sampled.parquet"
+    )
+    with pytest.raises(R1Error, match=r"samples-weak-sums-sampled\.parquet: these are not the answers of the record"):
+        compare_checkpoints(folder, before="weak", after="strong")
 
 
 def test_verdicts_in_words():

@@ -110,6 +110,19 @@ def test_lengths_are_compared_too():
     assert found.sampling_low is None  # one answer a question
 
 
+def test_counts_whose_means_are_below_one_are_no_shares():
+    """Words of reflection, say: two in one answer of four."""
+    first = {"a": [2.0, 0, 0, 0], "b": [0.0, 0, 0, 1], "c": [1.0, 0, 1, 0]}
+    second = {name: [0.0] * 4 for name in first}
+    found = compare_paired(second, first)
+    assert found.difference == pytest.approx(5 / 12)
+    assert found.sampling_low < 5 / 12 < found.sampling_high
+    scale = {name: [100 * value for value in own] for name, own in first.items()}
+    large = compare_paired(second, scale)
+    assert large.high == pytest.approx(100 * found.high)
+    assert large.p_value == pytest.approx(found.p_value)
+
+
 @pytest.mark.parametrize(
     ("first", "second", "field"),
     [

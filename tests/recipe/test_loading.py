@@ -42,6 +42,7 @@ EVALUATION = """\
 output_dir: outputs/evaluation
 checkpoints:
   - {{name: base, path: {checkpoint}, prompt_template: r1_zero}}
+  - {{name: other, path: {checkpoint}}}
 suites:
   - name: short
     dataset_name: {data}
@@ -49,7 +50,7 @@ suites:
     group_by: num_operations
     modes: {{greedy: {{temperature: 0}}, forced: {{temperature: 0, prefill: "<think> a"}}}}
 comparisons:
-  - {{before: base, after: base, suite: short, mode: greedy, metric: accuracy}}
+  - {{before: base, after: other, suite: short, mode: greedy, metric: accuracy}}
 """
 
 
@@ -118,7 +119,8 @@ def test_other_verbs(write, verb, text, checkpoint):
 
 def test_evaluation(write, checkpoint):
     recipe = load_recipe("evaluate", ["--config", write(EVALUATION)])
-    assert recipe.script_args.checkpoints == [{"name": "base", "path": checkpoint, "prompt_template": "r1_zero"}]
+    base = {"name": "base", "path": checkpoint, "prompt_template": "r1_zero"}
+    assert recipe.script_args.checkpoints == [base, {"name": "other", "path": checkpoint}]
     assert recipe.training_args is recipe.model_args is recipe.dataset_args is None
 
 
@@ -306,7 +308,7 @@ def test_bad_evaluation_recipe(write, old, new, start):
 def test_doubled_checkpoint_name(write):
     second = "  - {{name: base, path: {checkpoint}}}\nsuites:"
     found = problems_of("evaluate", write(EVALUATION.replace("suites:", second)))
-    assert found == ["checkpoints[1].name: 'base' stands twice; results would overwrite each other"]
+    assert found == ["checkpoints[2].name: 'base' stands twice; results would overwrite each other"]
 
 
 def test_missing_input_names_the_stage_that_makes_it(write, tmp_path, checkpoint):

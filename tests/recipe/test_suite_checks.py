@@ -5,9 +5,10 @@ from tiny_models import make_tokenizer
 
 from trl_r1.errors import R1Error, RecipeError
 from trl_r1.evaluation import EvaluationSuite
+from trl_r1.evaluation.metrics import MetricContext, built_in_metrics
 from trl_r1.recipe import load_recipe
 from trl_r1.recipe.entries import comparison_problems, suite_problems
-from trl_r1.recipe.suite_checks import SUITE_FIELDS, benchmark_names, name_of
+from trl_r1.recipe.suite_checks import BUILT_IN_METRICS, SUITE_FIELDS, benchmark_names, name_of
 
 
 PLAIN = {"name": "sums", "dataset_name": "questions"}
@@ -107,6 +108,26 @@ def test_comparisons_name_a_way_to_ask_where_there_are_several():
     assert list(comparison_problems([{**entry, "variant": "paper"}], checkpoints, banked)) == []
     [problem] = comparison_problems([{**entry, "variant": "papper"}], checkpoints, banked)
     assert problem.startswith("comparisons[0].variant: 'papper' is not measured; use one of bare, paper,")
+
+
+def test_comparisons_name_a_metric_that_is_measured_and_two_checkpoints():
+    suites = [PLAIN, {**PLAIN, "name": "own", "metrics": ["accuracy", "mine.py:polite", "a.module.short"]}]
+    checkpoints = [{"name": "a"}, {"name": "b"}]
+    entry = {"before": "a", "after": "b", "suite": "sums", "mode": "sampled"}
+    for metric in ("accuracy", "reflections", "pass@4", "cons@2"):
+        assert list(comparison_problems([{**entry, "metric": metric}], checkpoints, suites)) == []
+    for metric in ("polite", "short"):
+        assert list(comparison_problems([{**entry, "suite": "own", "metric": metric}], checkpoints, suites)) == []
+    [problem] = comparison_problems([{**entry, "metric": "acuracy"}], checkpoints, suites)
+    assert problem == "comparisons[0].metric: 'acuracy' is not measured; did you mean 'accuracy'?"
+    [problem] = comparison_problems([{**entry, "suite": "own", "metric": "mixed"}], checkpoints, suites)
+    assert problem == "comparisons[0].metric: 'mixed' is not measured; use one of accuracy, polite, short"
+    [problem] = comparison_problems([{**entry, "after": "a", "metric": "accuracy"}], checkpoints, suites)
+    assert problem == "comparisons[0].after: 'a' is before too; name another checkpoint"
+
+
+def test_the_built_in_metrics_are_those_that_are_measured():
+    assert tuple(built_in_metrics(MetricContext(tokenizer=None))) == BUILT_IN_METRICS
 
 
 RECIPE = """\

@@ -1,8 +1,8 @@
 """The tables and the report: from records alone, and every text of a model shown as text."""
 
+import base64
 import dataclasses
 import io
-import base64
 import json
 import re
 from html.parser import HTMLParser

@@ -7,7 +7,7 @@ Evaluations of another protocol are refused: a difference of prompts, sampling o
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ from typing import Any, Final
 from trl_r1.errors import R1Error
 from trl_r1.evaluation.compare import COUNTED, compare_metric, read_pair
 from trl_r1.evaluation.paired import PairedComparison, holm
-from trl_r1.stage_record import read_stage_record
+from trl_r1.stage_record import hash_file, read_stage_record
 
 
 ALPHA: Final = 0.05
@@ -94,10 +94,11 @@ class CheckpointComparison:
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """A record and its file of answers."""
+    """A record, its file of answers, and the hash that this had when the record was written."""
 
     record: Mapping[str, Any]
     samples: Path
+    sha256: str | None
 
     @property
     def key(self) -> tuple[str, str, str | None]:
@@ -140,7 +141,8 @@ def compare_checkpoints(
     if first.is_file() and second.is_file():
         if first == second and not anyway:
             raise R1Error(f"{first}: one file of answers; name a second one to compare it with")
-        rows = list(_compare_files(None, first, second, metrics, anyway))
+        rows, known = _compare_files(None, first, second, metrics, anyway)
+        _check_metrics(metrics or (), known)
         return _finish(before or first.stem, after or second.stem, rows, (), [_UNCHECKED])
     old = _evaluations(first, before, "before", alone=first != second)
     new = _evaluations(second, after, "after", alone=first != second)
@@ -150,6 +152,7 @@ def compare_checkpoints(
     pairs = [(each, theirs[each.key]) for each in old if each.key in theirs]
     if not pairs:
         raise R1Error(f"{second}: no suite and mode was measured of both; first: {_names(old)}; second: {_names(new)}")
+    _check_unchanged(each for pair in pairs for each in pair)
     differences = list(
         dict.fromkeys(text for pair in pairs for text in protocol_differences(*(e.record for e in pair)))
     )
@@ -158,11 +161,9 @@ def compare_checkpoints(
             f"{second}: it was measured by another protocol: {'; '.join(differences)}. Evaluate both alike, or "
             "compare them with --anyway"
         )
-    found = [
-        row
-        for old_one, new_one in pairs
-        for row in _compare_files(old_one.key, old_one.samples, new_one.samples, metrics, anyway)
-    ]
+    parts = [_compare_files(one.key, one.samples, other.samples, metrics, anyway) for one, other in pairs]
+    found = [row for rows, _ in parts for row in rows]
+    _check_metrics(metrics or (), list(dict.fromkeys(name for _, known in parts for name in known)))
     notes = list(_notes(old, new, pairs))
     names = [each[0].record["checkpoint"] for each in (old, new)]
     if names[0] == names[1]:
@@ -259,21 +260,38 @@ def _finish(
 
 def _compare_files(
     key: Key | None, first: Path, second: Path, metrics: Sequence[str] | None, anyway: bool
-) -> Iterator[ComparedMetric]:
+) -> tuple[list[ComparedMetric], list[str]]:
+    """Each metric's comparison, and the names of all that could have been asked for."""
     answers = read_pair(first, second, common_only=anyway)
     suite, mode, variant = key or ("answers", "", None)
-    for name in answers.shared_metrics if metrics is None else metrics:
-        found = compare_metric(answers, name)
-        if found is not None:
-            yield ComparedMetric(
-                suite=suite,
-                mode=mode,
-                variant=variant,
-                metric=name,
-                result=found.result,
-                left_out=found.left_out + answers.left_out,
-                verdict="",
-            )
+    rows = [
+        ComparedMetric(
+            suite=suite,
+            mode=mode,
+            variant=variant,
+            metric=name,
+            result=found.result,
+            left_out=found.left_out + answers.left_out,
+            verdict="",
+        )
+        for name in (answers.shared_metrics if metrics is None else metrics)
+        if (found := compare_metric(answers, name)) is not None
+    ]
+    return rows, answers.shared_metrics
+
+
+def _check_metrics(asked: Sequence[str], known: Sequence[str]) -> None:
+    """
+    Refuse metrics by which no suite was measured of both.
+
+    Raises:
+        [`R1Error`]: with every one, and the nearest.
+    """
+    unknown = [name for name in asked if name not in known and not COUNTED.fullmatch(name)]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"use {', '.join(known)}, pass@k or cons@k"
+        raise R1Error(f"metrics: {', '.join(map(repr, unknown))}: not measured of both; {hint}")
 
 
 def _evaluations(folder: Path, name: str | None, option: str, *, alone: bool) -> list[_Measured]:
@@ -290,7 +308,28 @@ def _evaluations(folder: Path, name: str | None, option: str, *, alone: bool) ->
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(names)}"
         raise R1Error(f"{option}: {name!r} was not measured in {folder}; {hint}")
-    return [_Measured(entry, folder / entry["samples"]) for entry in record.evaluations if entry["checkpoint"] == name]
+    hashes = {item.path: item.sha256 for item in record.artefacts}
+    return [
+        _Measured(entry, folder / entry["samples"], hashes.get(entry["samples"]))
+        for entry in record.evaluations
+        if entry["checkpoint"] == name
+    ]
+
+
+def _check_unchanged(measured: Iterable[_Measured]) -> None:
+    """
+    Refuse answers that are not those of the record, whose protocol would be taken for theirs.
+
+    Raises:
+        [`R1Error`]: naming the file.
+    """
+    for each in measured:
+        if each.sha256 is not None and each.samples.is_file() and hash_file(each.samples) != each.sha256:
+            raise R1Error(
+                f"{each.samples}: these are not the answers of the record beside it; an evaluation was begun here "
+                "with other settings and not finished, or the file was changed. Give the command of `trl-r1 evaluate` "
+                "again"
+            )
 
 
 def _notes(

@@ -118,7 +118,8 @@ def compare_paired(first: Answers, second: Answers, *, clusters: Clusters | None
     groups, count = len(sums), len(questions)
     over = "questions" if groups == count else "clusters"
     error = _standard_error(list(sums.values()), count)
-    shares = all(0 <= own <= 1 for own in (*before, *after))
+    # of the answers, not of their means: a count of 0, 0 and 2 has a mean below 1 and is no share
+    shares = all(0 <= own <= 1 for answers in (first, second) for each in answers.values() for own in each)
     low, high = _interval(value, error, groups, shares)
     sampling = _over_samples(first, second, shares)
     return PairedComparison(

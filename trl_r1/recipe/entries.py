@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -9,7 +10,15 @@ from trl_r1.chat_template import RESPONSE_FORMATS
 from trl_r1.presets import nearest
 from trl_r1.recipe.engine_checks import LOWEST_VLLM_TEMPERATURE, engine_problems
 from trl_r1.recipe.inputs import template_problems
-from trl_r1.recipe.suite_checks import SUITE_FIELDS, file_name_of, modes_of, name_of, suite_entry_problems, variants_of
+from trl_r1.recipe.suite_checks import (
+    SUITE_FIELDS,
+    file_name_of,
+    metrics_of,
+    modes_of,
+    name_of,
+    suite_entry_problems,
+    variants_of,
+)
 
 
 _CHECKPOINT_FIELDS: Final = ("name", "path", "revision", "prompt_template", "chat_template", "response_format")
@@ -21,6 +30,7 @@ _TEXT_FIELDS: Final = frozenset(
 )
 _LIST_FIELDS: Final = frozenset(("metrics", "language_ignored_tokens"))
 _COMPARISON_FIELDS: Final = ("before", "after", "suite", "mode", "metric")
+_COUNTED: Final = re.compile(r"(pass|cons)@[1-9]\d*$")  # computed from the answers, whatever was measured
 _VARIANT: Final = "variant"  # of a comparison, where the suite has several
 
 
@@ -100,6 +110,7 @@ def comparison_problems(
     """What is wrong with an evaluation's `comparisons`, a line each, which else would show after all the measuring."""
     modes = {str(name_of(suite)): modes_of(suite) for suite in suites}
     variants = {str(name_of(suite)): variants_of(suite) for suite in suites}
+    metrics = {str(name_of(suite)): metrics_of(suite) for suite in suites}
     policies = [str(checkpoint.get("name")) for checkpoint in checkpoints]
     for index, entry in enumerate(comparisons):
         where = f"comparisons[{index}]"
@@ -110,6 +121,7 @@ def comparison_problems(
             "after": policies,
             "suite": list(modes),
             "mode": modes.get(str(entry.get("suite"))),
+            "metric": None if _COUNTED.match(str(entry.get("metric"))) else metrics.get(str(entry.get("suite"))),
         }
         for name in _COMPARISON_FIELDS:
             allowed = known.get(name)
@@ -118,6 +130,8 @@ def comparison_problems(
             elif allowed is not None and entry[name] not in allowed:
                 hint = nearest(entry[name], allowed) or f"use one of {', '.join(allowed)}"
                 yield f"{where}.{name}: {entry[name]!r} is not measured; {hint}"
+        if isinstance(entry.get("before"), str) and entry["before"] == entry.get("after"):
+            yield f"{where}.after: {entry['after']!r} is before too; name another checkpoint"
 
 
 def _variant_problems(where: str, entry: Mapping[str, Any], known: Collection[str] | None) -> Iterator[str]:

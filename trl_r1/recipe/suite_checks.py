@@ -28,6 +28,10 @@ SUITE_FIELDS: Final = (
 )
 DEFAULT_MODES: Final = ("sampled", "greedy")  # of a suite that names none
 BENCHMARK_MODES: Final = ("sampled",)
+BUILT_IN_METRICS: Final = (
+    *("accuracy", "well_formed", "language_consistency", "mixed", "chain_tokens", "completion_tokens", "reflections"),
+    "truncated",
+)
 _MODE_FIELDS: Final = ("temperature", "top_p", "prefill", "prefill_column", "num_samples", "max_completion_length")
 _COUNTS: Final = ("max_rows", "max_completion_length")
 GYM: Final = "reasoning_gym/"  # before the name of a family of puzzles
@@ -52,6 +56,14 @@ def modes_of(suite: Mapping[str, Any]) -> list[str]:
     if isinstance(suite.get("modes"), Mapping):
         return [str(mode) for mode in suite["modes"]]
     return list(BENCHMARK_MODES if suite.get("benchmark") else DEFAULT_MODES)
+
+
+def metrics_of(suite: Mapping[str, Any]) -> list[str]:
+    """The names under which a suite's metrics are recorded: of a function, its own name."""
+    given = suite.get("metrics")
+    if not isinstance(given, (list, tuple)) or not given:
+        return list(BUILT_IN_METRICS)
+    return [str(name).rpartition(":" if ":" in str(name) else ".")[2] for name in given]
 
 
 def variants_of(suite: Mapping[str, Any]) -> list[str]:
@@ -217,7 +229,7 @@ def held_out_problems(values: Mapping[str, Any]) -> Iterator[str]:
             yield f"{where}.name: {name_of(suite)!r} is not text; every suite needs one"
         yield from suite_entry_problems(where, suite)
     for name in ("evaluation_every", "evaluation_max_completion_length"):
-        if values[name] < 1:
+        if values[name] is not None and values[name] < 1:
             yield f"{name}: {values[name]} must be at least 1"
 
 

@@ -19,16 +19,18 @@ class HeldOutArguments(R1ScriptArguments):
             are left out, and counted.
         evaluation_every (`int`, *optional*, defaults to `50`):
             Optimiser steps between two evaluations; one is made before the first step and one after the last.
-        evaluation_max_completion_length (`int`, *optional*, defaults to `256`):
-            Longest answer, in tokens, where neither mode nor suite says.
+        evaluation_max_completion_length (`int`, *optional*):
+            Longest answer, in tokens, where neither mode nor suite says. Defaults to the `max_completion_length` that
+            the policy is trained with, and to 256 where its training has none, as SFT.
     """
 
     evaluation_suites: list[JsonMapping] = field(
         default_factory=list, metadata={"help": "Suites of questions that the policy is asked while it is trained."}
     )
     evaluation_every: int = field(default=50, metadata={"help": "Optimiser steps between two evaluations."})
-    evaluation_max_completion_length: int = field(
-        default=256, metadata={"help": "Longest answer of an evaluation during training, in tokens."}
+    evaluation_max_completion_length: int | None = field(
+        default=None,
+        metadata={"help": "Longest answer of an evaluation during training, in tokens (default: as in training)."},
     )
 
 

@@ -45,7 +45,6 @@ def measure(recipe: Recipe) -> None:
     recorder = StageRecorder.from_recipe("evaluate", recipe, arguments.output_dir, arguments.stage_name)
     suites = [EvaluationSuite.from_mapping(entry) for entry in arguments.suites]
     checkpoints = [Checkpoint.from_mapping(entry) for entry in arguments.checkpoints]
-    check_comparisons(arguments.comparisons, suites)
     if arguments.engine != "server":
         for checkpoint in checkpoints:
             check_questions(checkpoint, suites, arguments)
@@ -174,23 +173,6 @@ def measure_spreads(evaluations: Sequence[Mapping[str, Any]], folder: Path) -> d
     return write_sensitivity(groups, folder)
 
 
-def check_comparisons(comparisons: Sequence[Mapping[str, Any]], suites: Sequence[EvaluationSuite]) -> None:
-    """
-    Refuse comparisons of a way to ask that there is not, before anything is measured.
-
-    Raises:
-        [`RecipeError`]: naming each.
-    """
-    ways = {suite.name: [variant.name for variant in suite.prompt_variants] for suite in suites}
-    problems = [
-        f"comparisons[{index}].variant: {entry.get('variant')!r} is not measured; use one of {', '.join(known)}"
-        for index, entry in enumerate(comparisons)
-        if (known := ways.get(str(entry.get("suite")))) and entry.get("variant") not in known
-    ]
-    if problems:
-        raise RecipeError(problems)
-
-
 def data_sources(evaluations: Sequence[Mapping[str, Any]]) -> list[DataSource]:
     """Every dataset that was asked, once."""
     sources = {repr(sorted(entry["data"].items())): entry["data"] for entry in evaluations}
@@ -235,9 +217,11 @@ def compare_pairs(
             )
         metric = entry["metric"]
         result = compare(files[before], files[after], [metric])["metrics"].get(metric)
-        if result is not None:
-            words = [entry["suite"], entry["mode"], *([entry["variant"]] if entry.get("variant") else []), metric]
-            label = f"{entry['after']} - {entry['before']} ({', '.join(words)})"
+        words = [entry["suite"], entry["mode"], *([entry["variant"]] if entry.get("variant") else []), metric]
+        label = f"{entry['after']} - {entry['before']} ({', '.join(words)})"
+        if result is None:
+            logger.warning("comparisons: %s: the metric applies to no question of both; there is no difference", label)
+        else:
             differences[label] = Measurement(**result["difference"])
     return differences
 

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from trl_r1.chat_template import check_shows_question, load_prompt_template, load_template, template_hash
 from trl_r1.errors import CheckpointError, R1Error, TemplateError
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from trl_r1.recipe import Recipe
 
 logger = logging.getLogger(__name__)
+
+UNSAID_LENGTH: Final = 256  # tokens of an answer, where training has no length of its own
 
 
 def load_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
@@ -140,19 +142,27 @@ def held_out_suites(
     """
     from trl_r1.data.held_out import asks_held_out, question_key
     from trl_r1.data.rows import keep_rows
-    from trl_r1.evaluation import EvaluationSuite
+    from trl_r1.evaluation import Checkpoint, EvaluationSuite
     from trl_r1.evaluation.held_out import load_held_out
+    from trl_r1.evaluation.preflight import Reader
 
-    arguments = recipe.script_args
+    arguments, model_args = recipe.script_args, recipe.model_args
     if not arguments.evaluation_suites:
         return [], dataset
+    base = Checkpoint(
+        name=str(model_args.model_name_or_path),
+        path=str(model_args.model_name_or_path),
+        revision=model_args.model_revision,
+    )
+    trained_with = getattr(recipe.training_args, "max_completion_length", None) or UNSAID_LENGTH
     held_out = load_held_out(
         [EvaluationSuite.from_mapping(entry) for entry in arguments.evaluation_suites],
         tokenizer,
         prompt_template=arguments.prompt_template,
         response_format=arguments.response_format,
+        context_length=Reader.of_checkpoint(base, tokenizer).context_length,
         seed=recipe.training_args.seed,
-        max_completion_length=arguments.evaluation_max_completion_length,
+        max_completion_length=arguments.evaluation_max_completion_length or trained_with,
     )
     keys = {question_key(row["problem"]) for one in held_out for row in one.asked.questions.rows}
     reasons = ["in_evaluation_suites" if asks else None for asks in asks_held_out(dataset, keys)]
