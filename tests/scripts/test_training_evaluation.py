@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from transformers import AutoModelForCausalLM
 
 from trl_r1.cli import main
+from trl_r1.evaluation.sample_files import read_samples
 from trl_r1.stage_record import read_stage_record
 
 
@@ -78,6 +80,27 @@ def test_sft_measures_what_it_trains(launch):
     record = read_stage_record(folder)
     assert "held-out accuracy (sums/greedy)" in record.metrics
     assert [row["step"] for row in record.history if "eval_sums/greedy/accuracy" in row] == [0, 2, 3]
+
+
+def test_answers_are_as_long_as_in_training_unless_said_otherwise(launch):
+    code, folder = launch("grpo", **{**GRPO, "max_completion_length": 3, "evaluation_max_completion_length": None})
+    assert code == 0
+    [record, *_] = [json.loads(line) for line in (folder / "evaluations.jsonl").read_text().splitlines()]
+    assert record["metrics"]["completion_tokens"]["value"] <= 3
+    rows = [row for path in (folder / "evaluations").iterdir() for row in read_samples(path)]
+    assert max(row["num_tokens"] for row in rows) == 3
+
+
+def test_answers_that_do_not_fit_are_refused_before_the_model_is_loaded(launch, capsys, monkeypatch):
+    def none_is_loaded(*args, **kwargs):
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", none_is_loaded)
+    code, _ = launch("grpo", **{**GRPO, "evaluation_max_completion_length": 100_000})
+    assert code == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "suites.sums.modes.greedy: 3 of 3 questions" in said
+    assert "set max_completion_length to at most" in said
 
 
 def test_grpo_asks_in_several_phrasings(launch, tmp_path):
