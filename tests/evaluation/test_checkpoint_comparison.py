@@ -253,4 +253,12 @@ def test_the_command_holds_an_evaluation_beside_what_is_published(evaluated, tmp
     assert cli(["compare", folder, "--published", "deepseek-r1-distill-qwen-7b", "--markdown"]) == 0
     assert r"| live\_code\_bench | accuracy | open\_r1\_lighteval | differs by" in capsys.readouterr().out
     assert cli(["compare", str(evaluated / "both"), "--published", "deepseek-r1"]) == 2
-    assert "measured no benchmark" in capsys.readouterr().err
+    assert "measured no benchmark; `trl-r1 benchmarks` lists them" in capsys.readouterr().err
+    assert cli(["compare", str(evaluated / "both"), "--published", "deepseek-r2"]) == 2
+    assert "nothing is published of 'deepseek-r2' that we know; did you mean" in capsys.readouterr().err
+
+
+def test_a_benchmark_of_ones_own_has_no_published_number(evaluated, tmp_path, capsys):
+    folder = str(changed(evaluated, tmp_path, lambda record: record.update(benchmark={"name": "mine"})))
+    assert cli(["compare", folder, "--published", "deepseek-r1"]) == 2
+    assert "--published: nothing is published of 'deepseek-r1' on mine" in capsys.readouterr().err

@@ -130,7 +130,10 @@ def test_the_results_are_shown_and_left_as_tables(run, capsys):
     assert code == 0
     assert "accuracy" in capsys.readouterr().err
     [record] = read_stage_record(folder).evaluations
-    found = {entry["metric"]: entry["value"] for entry in json.loads((folder / "evaluation.json").read_text())}
+    entries = json.loads((folder / "evaluation.json").read_text())
+    found = {entry["metric"]: entry["value"] for entry in entries if entry["part"] is None}
     assert found == {name: measured["value"] for name, measured in record["metrics"].items()}
     assert "sums" in (folder / "evaluation.md").read_text()
-    assert (folder / "evaluation.csv").read_text().count("\n") == len(found) + 1
+    assert (folder / "evaluation.csv").read_text().count("\n") == len(entries) + 1
+    parts = {entry["part"] for entry in entries if entry["part"] is not None}
+    assert parts == set(record["by_difficulty"])

@@ -13,8 +13,10 @@ from trl_r1.evaluation.reports import (
     TextTable,
     draw_heat_map,
     draw_score_against_tokens,
+    part_tables,
     pictures,
     question_rates,
+    read_parts,
     read_results,
     result_tables,
     to_csv,
@@ -23,6 +25,7 @@ from trl_r1.evaluation.reports import (
     write_reports,
 )
 from trl_r1.evaluation.sample_files import write_samples
+from trl_r1.stage_record import Measurement
 
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -78,6 +81,37 @@ def test_ways_to_ask_are_told_apart():
     [table] = result_tables(read_results([record(variant="plain"), record(variant="polite")]))
     assert table.columns[:3] == ["checkpoint", "mode", "asked as"]
     assert [row[2] for row in table.rows] == ["plain", "polite"]
+
+
+def test_parts_of_the_questions_and_comparisons_have_tables_of_their_own(tmp_path):
+    def part(value):
+        return {"accuracy": {"value": value, "n": 20, "low": value - 0.1, "high": value + 0.1}}
+
+    records = [record(group_by="digits", groups={"2": part(0.4), "3": part(0.6)}, by_difficulty={"easy": part(0.9)})]
+    by_digits, by_difficulty = part_tables(read_parts(records))
+    assert by_digits.title == "sums by digits"
+    assert by_digits.columns == ["checkpoint", "mode", "digits", "accuracy"]
+    assert by_digits.rows[1] == ["base", "sampled", "3", "0.600 (0.500 to 0.700)"]
+    assert by_difficulty.rows == [["base", "sampled", "easy", "0.900 (0.800 to 1.000)"]]
+    assert by_difficulty.caption.startswith("Hard: solved in less than a third")
+    write_samples(tmp_path / records[0]["samples"], answers([0.5]))
+    write_reports(records, tmp_path, {"b - a (sums)": Measurement(value=0.25, n=1200, low=0.125, high=0.375)})
+    text = (tmp_path / "evaluation.md").read_text()
+    assert "| b - a (sums) | +0.250 (0.125 to 0.375) | 1,200 |" in text
+    assert text.index("### sums\n") < text.index("### comparisons") < text.index("### sums by digits")
+    rows = list(csv.DictReader((tmp_path / "evaluation.csv").open()))
+    assert [(row["parted_by"], row["part"], row["value"]) for row in rows] == [
+        ("", "", "12.25"),
+        ("", "", "0.5"),
+        *(("digits", "2", "0.4"), ("digits", "3", "0.6"), ("difficulty", "easy", "0.9")),
+    ]
+
+
+def test_no_number_loses_its_end_in_a_narrow_terminal():
+    table = TextTable(title="t", columns=["a name", "p"] * 5, rows=[["a_very_long_name", "1.2e-10"] * 5])
+    console = Console(width=60, file=io.StringIO())
+    console.print(table.to_rich())
+    assert "…" not in console.file.getvalue()
 
 
 def test_names_of_anybody_break_no_table():

@@ -96,6 +96,8 @@ def read_rows(path: str | Path) -> Iterator[dict[str, Any]]:
     if Path(path).suffix == ".jsonl":
         yield from read_jsonl(path)
         return
+    if not Path(path).is_file():
+        raise DataError(f"{path}: there is no such file; make it again")
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches():

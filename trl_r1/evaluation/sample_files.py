@@ -69,7 +69,7 @@ def read_samples(path: str | Path) -> Iterator[dict[str, Any]]:
         for row in read_rows(path):
             yield {"metrics": {}, **row}
     except DataError as error:
-        raise DataError(f"{error}: these should be an evaluation's answers; evaluate again") from error
+        raise DataError(f"{error}: these should be an evaluation's answers") from error
 
 
 def _metrics_of(row: dict[str, Any], kinds: dict[str, pa.DataType]) -> dict[str, Any]:

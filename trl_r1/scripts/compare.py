@@ -87,25 +87,30 @@ def _compare_checkpoints(options: argparse.Namespace) -> int:
 
 
 def _compare_published(options: argparse.Namespace) -> int:
-    from trl_r1.evaluation.published import compare_with_published
+    from trl_r1.evaluation.published import compare_with_published, published_numbers
     from trl_r1.evaluation.reports import agreement_table
     from trl_r1.stage_record import read_stage_record
 
     given = [name for name in ("after", "metrics", "anyway") if getattr(options, name)]
     if len(options.places) > 1 or given or not Path(options.places[0]).is_dir():
         raise R1Error("--published: give one folder of `trl-r1 evaluate`, and --before for one checkpoint in it")
+    published_numbers(options.published)  # a model that nobody knows is told first
     records = [
         record
         for record in read_stage_record(Path(options.places[0])).evaluations
         if options.before in (None, record["checkpoint"]) and record.get("benchmark")
     ]
     if not records:
-        raise R1Error(f"folders: {options.places[0]} measured no benchmark of that checkpoint")
+        whose = f" of {options.before!r}" if options.before else ""
+        raise R1Error(f"folders: {options.places[0]} measured no benchmark{whose}; `trl-r1 benchmarks` lists them")
     rows = [
         (" / ".join(filter(None, (record["checkpoint"], record["mode"], record.get("variant")))), each)
         for record in records
         for each in compare_with_published(record, options.published)
     ]
+    if not rows:
+        asked = ", ".join(dict.fromkeys(str(record["benchmark"]["name"]) for record in records))
+        raise R1Error(f"--published: nothing is published of {options.published!r} on {asked}")
     content = {"rows": [{"measured": measured, **each.to_dict()} for measured, each in rows]}
     _show(agreement_table(rows), content, options)
     return 0

@@ -138,7 +138,7 @@ def finish(recipe: Recipe, recorder: StageRecorder, checkpoints: Sequence[Checkp
     recorder.data = data_sources(recorder.evaluations)
     recorder.metrics = compare_pairs(arguments.comparisons, recorder.evaluations, output_dir)
     recorder.seeds = {"seed": arguments.seed}
-    show_results(recorder.evaluations, output_dir)
+    show_results(recorder.evaluations, output_dir, recorder.metrics)
     recorder.metrics.update(measure_spreads(recorder.evaluations, output_dir))
     recipe.write_resolved(arguments.output_dir)
     if earlier := earlier_launches(output_dir / WORK_NAME):
@@ -146,17 +146,20 @@ def finish(recipe: Recipe, recorder: StageRecorder, checkpoints: Sequence[Checkp
     recorder.write()
 
 
-def show_results(evaluations: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """Leave the reports in the folder, and print what is read first: the scores, where there are any."""
+def show_results(
+    evaluations: Sequence[Mapping[str, Any]], folder: Path, differences: Mapping[str, Measurement]
+) -> None:
+    """Leave the reports in the folder, and print what is read first: scores, where there are any, and comparisons."""
     from rich.console import Console
 
-    from trl_r1.evaluation.reports import read_results, result_tables, write_reports
+    from trl_r1.evaluation.reports import difference_table, read_results, result_tables, write_reports
 
-    write_reports(evaluations, folder)
+    write_reports(evaluations, folder, differences)
     results = read_results(evaluations)
     scores = [result for result in results if result.metric.startswith(SHOWN)]
     console = Console(stderr=True)
-    for table in result_tables(scores or results):
+    tables = [*result_tables(scores or results), *([difference_table(differences)] if differences else [])]
+    for table in tables:
         console.print(table.to_rich())
 
 

@@ -59,7 +59,9 @@ def read_stage_record(folder: str | Path) -> StageRecord:
     """
     path = Path(folder) / RECORD_NAME
     content = read_json_record(path, missing="no such record; the stage has not finished, run it first")
-    version = content.get("schema_version") if isinstance(content, dict) else content
+    if not isinstance(content, dict) or "schema_version" not in content:
+        raise RecordError(f"{path}: it is no record of a stage: it has no schema_version; run the stage again")
+    version = content["schema_version"]
     if version != SCHEMA_VERSION or isinstance(version, bool):
         raise RecordError(f"{path}: schema_version is {str(version)[:80]}, this trl_r1 reads {SCHEMA_VERSION}")
     return read_record_content(content, path)

@@ -8,11 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from trl_r1.evaluation.reports.parts import difference_table, part_tables, read_parts
 from trl_r1.evaluation.reports.pictures import SCORE, draw_heat_map, draw_score_against_tokens
-from trl_r1.evaluation.reports.results import Result, read_results, to_csv, to_json, to_markdown
+from trl_r1.evaluation.reports.results import Result, read_results, result_tables, to_csv, to_json
 from trl_r1.evaluation.sample_files import read_samples
 from trl_r1.generation.jobs.files import whole_file
 from trl_r1.recipe.suite_checks import file_name_of
+from trl_r1.stage_record import Measurement
 
 
 STEM: Final = "evaluation"
@@ -21,7 +23,11 @@ PICTURES: Final = {"tokens": "score against tokens", "questions": "who gets whic
 logger = logging.getLogger(__name__)
 
 
-def write_reports(evaluations: Sequence[Mapping[str, Any]], folder: str | Path) -> list[Path]:
+def write_reports(
+    evaluations: Sequence[Mapping[str, Any]],
+    folder: str | Path,
+    differences: Mapping[str, Measurement] | None = None,
+) -> list[Path]:
     """
     Write `evaluation.md`, `.csv` and `.json`, and for each suite two pictures where matplotlib is installed.
 
@@ -30,6 +36,8 @@ def write_reports(evaluations: Sequence[Mapping[str, Any]], folder: str | Path) 
             `StageRecord.evaluations`.
         folder (`str` or `Path`):
             Where their answers are, and the reports go.
+        differences (`Mapping[str, Measurement]`, *optional*):
+            Comparisons, by what was compared in words: a table of `evaluation.md`.
 
     Returns:
         `list[Path]`: what was written.
@@ -40,7 +48,13 @@ def write_reports(evaluations: Sequence[Mapping[str, Any]], folder: str | Path) 
     folder, results = Path(folder), read_results(evaluations)
     if not results:
         return []
-    texts = {".md": to_markdown(results), ".csv": to_csv(results), ".json": to_json(results)}
+    parts = read_parts(evaluations)
+    tables = [*result_tables(results), *([difference_table(differences)] if differences else []), *part_tables(parts)]
+    texts = {
+        ".md": "\n".join(table.to_markdown() for table in tables),
+        ".csv": to_csv([*results, *parts]),
+        ".json": to_json([*results, *parts]),
+    }
     contents = {f"{STEM}{ending}": text.encode("utf-8") for ending, text in texts.items()}
     if find_spec("matplotlib") is None:
         logger.warning("no pictures of the evaluation: matplotlib is missing; pip install trl_r1[report]")

@@ -27,6 +27,8 @@ class Result:
     Args:
         checkpoint, suite, mode, variant, metric (`str`):
             What was measured of whom; the variant is `None` where the question is asked in one way.
+        parted_by, part (`str`, *optional*):
+            Of which questions: the column or `difficulty`, and its value. `None` for all.
         value (`float`):
             The score.
         low, high (`float`, *optional*):
@@ -37,8 +39,8 @@ class Result:
             Spread of the questions' true scores, and of one answer within a question.
         num_questions, num_samples (`int`):
             Questions, and answers in all, that the metric applies to.
-        undecidable, truncated (`int`):
-            Answers of the evaluation that could not be judged, and that were cut at the limit.
+        undecidable, truncated (`int`, *optional*):
+            Answers of the evaluation that could not be judged, and that were cut at the limit; `None` of a part.
         method (`str`, *optional*):
             Kind of the first interval.
     """
@@ -47,6 +49,8 @@ class Result:
     suite: str
     mode: str
     variant: str | None = None
+    parted_by: str | None = None
+    part: str | None = None
     metric: str
     value: float
     low: float | None = None
@@ -57,8 +61,8 @@ class Result:
     sampling_sd: float | None = None
     num_questions: int | None = None
     num_samples: int | None = None
-    undecidable: int = 0
-    truncated: int = 0
+    undecidable: int | None = None
+    truncated: int | None = None
     method: str | None = None
 
 
@@ -126,7 +130,7 @@ def _counts(results: Sequence[Result]) -> str:
     samples = sorted({each.num_samples for each in results if each.num_samples})
     said = [f"{_span(own)} {name}" for own, name in ((questions, "questions"), (samples, "answers")) if own]
     for name, words in (("undecidable", "could not be judged"), ("truncated", "were cut at the limit")):
-        most = max((getattr(each, name) for each in results), default=0)
+        most = max((getattr(each, name) or 0 for each in results), default=0)
         if most:
             said.append(f"at most {most} {words}")
     return f"{', '.join(said)}." if said else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ class TextTable:
         table = Table(title=Text(self.title), caption=Text(self.caption), box=box.SIMPLE_HEAD, title_justify="left")
         table.caption_justify = "left"
         for place, heading in enumerate(self.columns):
-            table.add_column(Text(heading), justify="right" if place >= self.numbers_from else "left")
+            side: Literal["left", "right"] = "right" if place >= self.numbers_from else "left"
+            table.add_column(Text(heading), justify=side, overflow="fold")  # no number loses its end
         for row in self.rows:
             table.add_row(*map(Text, row))
         return table
