@@ -238,3 +238,16 @@ def test_a_row_keeps_what_the_numbers_are_made_of():
 
 def test_chains_without_a_tokenizer_are_not_measured():
     assert chain_tokens(sample(0, 0, 1), MetricContext(tokenizer=None)) is None
+
+
+@pytest.mark.parametrize("count", [False, True])
+def test_the_interval_of_a_rare_count_does_not_reach_below_zero(count):
+    def rare(sample):
+        return float(sample.row["problem"] == "question 3" and sample.sample_index == 0)
+
+    samples = [item.sample for item in scored([[1, 1]] * 20)]
+    metric = SampleMetric(name="rare", measure=rare, count=count)
+    found = summarise(score_samples(samples, [metric]), [metric])["uncertainty"]["rare"]
+    assert found["value"] == pytest.approx(1 / 40)
+    assert (found["low"] == 0 and found["sampling_low"] == 0) if count else found["low"] < 0
+    assert found["high"] > 1 / 40

@@ -207,3 +207,8 @@ def test_estimates_are_plain_in_records():
     assert found["value"] == pytest.approx(2 / 3)
     assert found["num_questions"] == 3
     assert set(map(type, found.values())) <= {int, float, str, type(None)}
+
+
+def test_a_count_below_zero_is_refused():
+    with pytest.raises(R1Error, match=r"values: -1\.0 is below zero"):
+        estimate_score([2.0, -1.0], ["a", "b"], share=False, count=True)

@@ -32,11 +32,14 @@ class SampleMetric:
             From a sample to its value; `None` where the metric does not apply: the answer is left out of the mean.
         share (`bool`):
             Whether numbers lie in [0, 1].
+        count (`bool`):
+            Whether they are counts, of which none is below zero.
     """
 
     name: str
     measure: Callable[[JudgedSample], Value]
     share: bool = False
+    count: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +108,9 @@ def built_in_metrics(context: MetricContext) -> dict[str, SampleMetric]:
         SampleMetric(name="well_formed", measure=well_formed),
         SampleMetric(name="language_consistency", measure=partial(language_consistency, context=context), share=True),
         SampleMetric(name="mixed", measure=partial(mixed, context=context)),
-        SampleMetric(name="chain_tokens", measure=partial(chain_tokens, context=context)),
-        SampleMetric(name="completion_tokens", measure=completion_tokens),
-        SampleMetric(name="reflections", measure=reflections),
+        SampleMetric(name="chain_tokens", measure=partial(chain_tokens, context=context), count=True),
+        SampleMetric(name="completion_tokens", measure=completion_tokens, count=True),
+        SampleMetric(name="reflections", measure=reflections, count=True),
         SampleMetric(name="truncated", measure=truncated),
     )
     return {metric.name: metric for metric in metrics}

@@ -118,7 +118,7 @@ def _of_samples(
             questions, values = [question for question, _ in applies], [value for _, value in applies]
             share = metric.share or all(isinstance(value, bool) for value in values)
             found[metric.name] = estimate_score(
-                [float(value) for value in values], questions, clusters=clusters, share=share
+                [float(value) for value in values], questions, clusters=clusters, share=share, count=metric.count
             )
     return found
 

@@ -94,7 +94,12 @@ class _Question:
 
 
 def estimate_score(
-    values: Sequence[float], questions: Sequence[Hashable], *, clusters: Clusters | None = None, share: bool = True
+    values: Sequence[float],
+    questions: Sequence[Hashable],
+    *,
+    clusters: Clusters | None = None,
+    share: bool = True,
+    count: bool = False,
 ) -> ScoreEstimate:
     """
     Estimate a mean over questions from several answers to each.
@@ -108,12 +113,15 @@ def estimate_score(
             From question to what it shares with those it is not independent of: a template, a passage, a family.
         share (`bool`, *optional*, defaults to `True`):
             Whether values lie in [0, 1]. Others have Student's interval.
+        count (`bool`, *optional*, defaults to `False`):
+            Whether none can be below zero, as of lengths: then no interval reaches there, as the symmetric one of a
+            rare count would.
 
     Returns:
         [`ScoreEstimate`]
 
     Raises:
-        [`R1Error`]: when there is no value, one is not finite, or a share is outside [0, 1].
+        [`R1Error`]: when there is no value, one is not finite, a share is outside [0, 1], or a count below zero.
 
     Example:
 
@@ -124,11 +132,17 @@ def estimate_score(
     ```
     """
     check_values(values, share)
+    if count and min(values) < 0:
+        raise R1Error(f"values: {min(values)} is below zero, and a count cannot be; mend it, or say count=False")
     own: dict[Hashable, list[float]] = {}
     for question, value in zip(questions, values, strict=True):
         own.setdefault(question, []).append(float(value))
     measured = {question: _Question(_mean(each), len(each), _mean_variance(each)) for question, each in own.items()}
-    return _estimate(measured, clusters, share)
+    found = _estimate(measured, clusters, share)
+    if not count:
+        return found
+    ends = {name: getattr(found, name) for name in ("low", "sampling_low")}
+    return dataclasses.replace(found, **{name: max(0.0, end) for name, end in ends.items() if end is not None})
 
 
 def estimate_pass_at_k(

@@ -193,12 +193,12 @@ class Given:
         return parse_completions(texts, [tail] * len(texts), [name] * len(texts))
 
     def mean(self, values: Sequence[float | None], *, share: bool) -> ScoreEstimate | None:
-        """Of a value an answer; where it is `None` the answer has none. `None` where no answer has one."""
+        """Of a share or a count an answer; where it is `None` the answer has none. `None` where no answer has one."""
         pairs = [(name, float(value)) for name, value in zip(self.questions, values, strict=True) if value is not None]
         if not pairs:
             return None
         names, numbers = zip(*pairs, strict=True)
-        return estimate_score(numbers, names, clusters=self.clusters, share=share)
+        return estimate_score(numbers, names, clusters=self.clusters, share=share, count=not share)
 
 
 def _check_columns(batch: Mapping[str, Any]) -> None:
