@@ -25,16 +25,9 @@ import numpy as np
 from scipy.stats import binom, norm, t
 
 from trl_r1.evaluation import compare_paired, cons_at_k, pass_at_k
+from trl_r1.evaluation.interval_forms import UNSEEN, UNSEEN_TRY
 from trl_r1.evaluation.paired import newcombe
-from trl_r1.evaluation.uncertainty import (
-    UNSEEN,
-    UNSEEN_TRY,
-    ScoreEstimate,
-    _estimate,
-    _jackknife,
-    _Question,
-    _vote_variance,
-)
+from trl_r1.evaluation.uncertainty import ScoreEstimate, _estimate, _jackknife, _Question, _vote_variance
 
 
 Ends = tuple[np.ndarray, np.ndarray]
@@ -230,7 +223,7 @@ TABLES = {
 
 
 def _over_questions(values: np.ndarray, library: list[ScoreEstimate], names: np.ndarray | None = None) -> Ends:
-    """`uncertainty._over_questions`."""
+    """`interval_forms.over_questions`."""
     value = values.mean(axis=1)
     sums = values - value[:, None]
     if names is not None:
@@ -251,7 +244,7 @@ def _over_questions(values: np.ndarray, library: list[ScoreEstimate], names: np.
 
 
 def _over_samples(values: np.ndarray, variances: np.ndarray, tries: int) -> Ends:
-    """`uncertainty._over_samples`."""
+    """`interval_forms.over_samples`."""
     value, count = values.mean(axis=1), values.shape[1]
     variance = variances.sum(axis=1) / count**2
     plain = (variance <= 0) | (value <= 0) | (value >= 1)

@@ -9,7 +9,7 @@ from scipy.stats import binomtest, kurtosis, t
 
 from trl_r1.errors import R1Error
 from trl_r1.evaluation import cons_at_k, estimate_cons_at_k, estimate_pass_at_k, estimate_score, pass_at_k
-from trl_r1.evaluation.uncertainty import degrees_of_freedom, wilson
+from trl_r1.evaluation.interval_forms import degrees_of_freedom, wilson
 
 
 def reference(matrix, clusters=None):

@@ -10,8 +10,9 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 
 from trl_r1.errors import R1Error
+from trl_r1.evaluation.interval_forms import CONFIDENCE
 from trl_r1.evaluation.paired import compare_paired
-from trl_r1.evaluation.uncertainty import CONFIDENCE, check_values, estimate_score
+from trl_r1.evaluation.uncertainty import check_values, estimate_score
 from trl_r1.stage_record import Measurement
 
 

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from trl_r1.errors import R1Error
+from trl_r1.evaluation.interval_forms import quantile, wilson
 from trl_r1.evaluation.uncertainty import (
     Clusters,
     ScoreEstimate,
     check_values,
     cluster_of,
     estimate_score,
-    quantile,
-    wilson,
 )
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trl_r1.errors import R1Error
-from trl_r1.evaluation.uncertainty import FEWEST_DEGREES, Clusters, check_values, cluster_of
+from trl_r1.evaluation.interval_forms import FEWEST_DEGREES
+from trl_r1.evaluation.uncertainty import Clusters, check_values, cluster_of
 
 
 Table = NDArray[np.float64]

@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
+from trl_r1.evaluation.interval_forms import CONFIDENCE
 from trl_r1.evaluation.prompt_sensitivity.crossed import Noise, Table, evenly
-from trl_r1.evaluation.uncertainty import CONFIDENCE
 
 
 DRAWS: Final = 4_000

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from trl_r1.evaluation.interval_forms import wilson
 from trl_r1.evaluation.prompt_sensitivity.crossed import ROUNDING, Crossed, Noise
 from trl_r1.evaluation.prompt_sensitivity.inversion import fixed_interval, population_interval
-from trl_r1.evaluation.uncertainty import wilson
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

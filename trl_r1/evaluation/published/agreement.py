@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from trl_r1.errors import R1Error
+from trl_r1.evaluation.interval_forms import quantile
 from trl_r1.evaluation.published.numbers import DIGITS, PublishedNumber, published_numbers
-from trl_r1.evaluation.uncertainty import quantile
 
 
 AGREE_SIGMAS: Final = 2.0  # 19 of 20 repetitions of one protocol are nearer
