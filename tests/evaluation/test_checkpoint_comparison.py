@@ -11,11 +11,14 @@ from tiny_models import make_model
 from trl_r1.cli import main as cli
 from trl_r1.data import write_jsonl
 from trl_r1.errors import DataError, R1Error
-from trl_r1.evaluation.checkpoint_comparison import compare_checkpoints, protocol_differences, verdict_of
+from trl_r1.evaluation import compare
+from trl_r1.evaluation.checkpoint_comparison import compare_checkpoints, verdict_of
 from trl_r1.evaluation.paired import compare_paired
+from trl_r1.evaluation.protocols import protocol_differences, protocol_notes
 from trl_r1.evaluation.reports import comparison_table
 from trl_r1.evaluation.sample_files import write_samples
 from trl_r1.scripts.evaluate import main as evaluate
+from trl_r1.stage_record import read_stage_record
 
 
 PROBLEMS = [f"what is {a} plus {b} ?" for a in range(5) for b in range(8)]
@@ -96,7 +99,7 @@ def test_between_two_copies_none_is_found(evaluated):
     row = accuracy_of(found)
     assert row.result.better + row.result.worse > 0  # another seed: they answered otherwise
     assert row.result.low < 0 < row.result.high
-    assert row.verdict.startswith("no difference seen; these questions can only show one of ")
+    assert row.verdict.startswith("no difference seen; compared alone, these questions can only show one of ")
     assert not any(row.p_adjusted < 0.05 for row in found.rows)
     assert "Both have the same weights." in found.notes
 
@@ -204,6 +207,58 @@ def test_other_questions_are_refused_and_those_of_both_compared_anyway(tmp_path)
     write_samples(paths[1], rows_of([True], 99))
     with pytest.raises(DataError, match="questions are not in both"):
         compare_checkpoints(*paths, anyway=True)
+
+
+def test_clusters_are_those_of_whichever_file_names_them(tmp_path):
+    def write(name, right, cluster):
+        rows = rows_of([right(place) for place in range(40)])
+        write_samples(tmp_path / name, [{**row, "cluster": cluster(place)} for place, row in enumerate(rows)])
+        return tmp_path / name
+
+    named = write("named.parquet", lambda place: place % 3 == 0, lambda place: str(place // 10))
+    bare = write("bare.parquet", lambda place: place % 2 == 0, lambda place: None)
+    one, other = (accuracy_of(compare_checkpoints(*pair)).result for pair in ((named, bare), (bare, named)))
+    assert one.num_clusters == other.num_clusters == 4
+    assert one.p_value == pytest.approx(other.p_value)
+    changed = write("changed.parquet", lambda place: True, lambda place: str(place // 20))
+    with pytest.raises(DataError, match="a question is of cluster '0' there and of '1'"):
+        compare_checkpoints(named, changed)
+    assert accuracy_of(compare_checkpoints(named, changed, anyway=True)).result.num_clusters == 4
+
+
+def test_what_is_left_out_is_said(tmp_path):
+    paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    for count, path in zip((40, 20), paths, strict=True):
+        write_samples(path, rows_of([place % 2 == 0 for place in range(count)]))
+    caption = comparison_table(compare_checkpoints(*paths, anyway=True)).caption
+    assert "accuracy: 20 questions are left out" in caption
+
+
+def test_a_file_is_compared_with_no_folder(evaluated):
+    samples = evaluated / "again" / "samples-copy-sums-sampled.parquet"
+    with pytest.raises(R1Error, match="one is a file and one is not"):
+        compare_checkpoints(samples, evaluated / "both", after="weak")
+
+
+def test_what_may_be_a_checkpoints_own_way_is_said_and_so_is_what_a_record_does_not_say(evaluated):
+    [record] = read_stage_record(evaluated / "again").evaluations
+    assert list(protocol_notes([(record, record)])) == []
+    other = {**record, "response_format": "plain", "engine": {**record["engine"], "dtype": "bfloat16"}}
+    assert list(protocol_notes([(record, other)])) == [
+        f"The two were measured with another response_format: {record['response_format']!r} and 'plain'.",
+        "The two were measured with another engine: dtype 'float32' and 'bfloat16'.",
+    ]
+    silent = {name: value for name, value in record.items() if name not in ("sampling", "verifier")}
+    [note] = protocol_notes([(record, silent)])
+    assert note == "The record of the second does not say its verifier, sampling: not checked."
+    trained_on = {**record, "engine": {**record["engine"], "weights_sha256": "f" * 64, "model": "elsewhere"}}
+    assert list(protocol_notes([(record, trained_on)])) == []
+
+
+def test_the_function_names_a_metric_that_nobody_measured(evaluated):
+    samples = evaluated / "again" / "samples-copy-sums-sampled.parquet"
+    with pytest.raises(DataError, match=r"metrics: 'acuracy': .* did you mean 'accuracy'"):
+        compare(samples, samples, ["acuracy"])
 
 
 def test_a_metric_that_nobody_measured_is_refused(tmp_path):

@@ -94,6 +94,25 @@ def test_a_difference_that_is_there_is_found_as_often_as_promised():
     assert found / 300 == pytest.approx(expected, abs=4 * math.sqrt(expected * (1 - expected) / 300))
 
 
+def test_the_smallest_detectable_difference_by_hand():
+    first, second = two_policies(0.1)
+    error = np.std(second.mean(axis=1) - first.mean(axis=1), ddof=1) / math.sqrt(60)
+    found = compare_paired(answers(first), answers(second))
+    assert found.smallest_detectable == pytest.approx((t.ppf(0.975, 59) + norm.ppf(0.8)) * error)
+
+
+def test_no_interval_leaves_what_differences_of_shares_can_be():
+    down = compare_paired({"a": [1], "b": [1], "c": [1], "d": [0]}, {"a": [0], "b": [0], "c": [0], "d": [0]})
+    assert (down.low, down.difference) == (-1.0, -0.75)
+
+
+def test_large_values_that_all_differ_by_the_same_do_so_but_for_rounding():
+    first = {place: [1e6 + place / 3, 1e6 + place / 7, 1e6] for place in range(10)}
+    second = {place: [value + 1 / 3 for value in own] for place, own in first.items()}
+    found = compare_paired(first, second)
+    assert (found.p_value, found.smallest_detectable) == (2.0**-9, None)
+
+
 def test_differences_that_are_all_the_same():
     found = compare_paired({"a": [0], "b": [0], "c": [0]}, {"a": [1], "b": [1], "c": [1]})
     assert (found.difference, found.p_value, found.better) == (1.0, 0.25, 3)

@@ -153,6 +153,14 @@ def test_where_nothing_varies_within_ways_the_interval_still_has_a_width(rows, s
     json.dumps(found.to_dict(), allow_nan=False)
 
 
+@pytest.mark.parametrize("ways", [2, 3, 6, 7])
+@pytest.mark.parametrize("right", [1, 3, 7])
+def test_ways_that_are_all_answered_alike_do_not_differ_by_rounding(ways, right):
+    own = {f"q{place}": [float(place < right)] for place in range(10)}
+    found = measure_sensitivity({f"way {way}": own for way in range(ways)})
+    assert (found.spread_sd, found.p_value, found.low) == (0.0, 1.0, 0.0)
+
+
 def test_numbers_that_are_no_shares_have_no_largest_spread():
     rng = np.random.default_rng(0)
     cells = rng.normal(100.0, 30.0, (2, 40, 2)) + np.array([0.0, 50.0])[:, None, None]

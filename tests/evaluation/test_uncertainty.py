@@ -132,6 +132,22 @@ def test_degrees_of_freedom_follow_the_kurtosis():
     assert degrees_of_freedom([0.0, 0.0, 0.0]) == 2.0
 
 
+@pytest.mark.parametrize(("right", "answers", "count"), [(1, 3, 25), (3, 7, 23), (2, 6, 49), (1, 3, 40)])
+def test_questions_that_are_all_alike_leave_a_width_whatever_the_rounding(right, answers, count):
+    """A third, 25 times, has a variance of 1e-33 in floats."""
+    values = ([1] * right + [0] * (answers - right)) * count
+    found = estimate_score(values, [question for question in range(count) for _ in range(answers)])
+    assert (found.low, found.high) == pytest.approx(wilson(right / answers, count))
+    clusters = {question: question // 5 for question in range(count)}
+    found = estimate_score(values, [question for question in range(count) for _ in range(answers)], clusters=clusters)
+    assert found.high - found.low > wilson(right / answers, count)[1] - wilson(right / answers, count)[0]
+
+
+def test_tries_that_all_agree_are_so_many_trials():
+    found = estimate_score([1, 1, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1, 1, 1])
+    assert (found.sampling_low, found.sampling_high) == pytest.approx(wilson(0.5, 8))
+
+
 def test_wilson_at_the_ends():
     assert wilson(0.0, 10)[0] == 0.0
     assert wilson(1.0, 10)[1] == 1.0

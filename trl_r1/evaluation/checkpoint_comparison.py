@@ -13,17 +13,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from trl_r1.errors import R1Error
-from trl_r1.evaluation.compare import COUNTED, compare_metric, read_pair
+from trl_r1.evaluation.compare import COUNTED, compare_metric, read_pair, unmeasured
 from trl_r1.evaluation.paired import PairedComparison, holm
+from trl_r1.evaluation.protocols import protocol_differences, protocol_notes
 from trl_r1.stage_record import hash_file, read_stage_record
 
 
 ALPHA: Final = 0.05
 BETTER_IF_HIGHER: Final = ("accuracy", "well_formed", "language_consistency")
-_OWN_SAMPLING: Final = ("seed", "batch_size", "logprobs", "num_samples")  # they change no mean
-_PROMPTING: Final = ("instruction", "system_prompt", "examples", "prefill", "prefill_column")
 _UNCHECKED: Final = "Files of answers do not say how they were made: whether the protocols were alike is not checked."
-_JUDGING_PACKAGES: Final = ("trl_r1", "math-verify", "latex2sympy2_extended", "sympy", "reasoning-gym")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +142,8 @@ def compare_checkpoints(
         rows, known = _compare_files(None, first, second, metrics, anyway)
         _check_metrics(metrics or (), known)
         return _finish(before or first.stem, after or second.stem, rows, (), [_UNCHECKED])
+    if first.is_file() != second.is_file():
+        raise R1Error(f"folders: {first} and {second}: one is a file and one is not; compare two of one kind")
     old = _evaluations(first, before, "before", alone=first != second)
     new = _evaluations(second, after, "after", alone=first != second)
     if first == second and old[0].record["checkpoint"] == new[0].record["checkpoint"]:
@@ -171,36 +171,6 @@ def compare_checkpoints(
     return _finish(names[0], names[1], found, differences, notes)
 
 
-def protocol_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[str]:
-    """
-    What makes two records of one suite and mode another measurement.
-
-    What only one of them says is no difference. Nor are templates, as each checkpoint is asked in its own, seeds, and
-    numbers of answers.
-
-    Args:
-        first, second (`Mapping[str, Any]`):
-            Of `StageRecord.evaluations`.
-
-    Returns:
-        `Iterator[str]`: in words, each with the place and both values.
-    """
-    where = f"{first['suite']} / {first['mode']}"
-    for name in (*_PROMPTING, "verifier"):
-        if name in first and name in second and first[name] != second[name]:
-            yield f"{where}: {name} {_short(first[name])} and {_short(second[name])}"
-    for group, names in (("sampling", None), ("versions", _JUDGING_PACKAGES)):
-        own, other = (record.get(group) or {} for record in (first, second))
-        for name in own.keys() & other.keys() if names is None else names:
-            if name in _OWN_SAMPLING or name not in own or name not in other:
-                continue
-            if own[name] != other[name]:
-                yield f"{where}: {name} {_short(own[name])} and {_short(other[name])}"
-    asked, other_asked = ((record.get("data") or {}).get("fingerprint") for record in (first, second))
-    if asked and other_asked and asked != other_asked:
-        yield f"{where}: the questions, {asked[:12]} and {other_asked[:12]}"
-
-
 def verdict_of(metric: str, before: str, after: str, result: PairedComparison, p_adjusted: float | None) -> str:
     """
     A comparison in words.
@@ -224,7 +194,8 @@ def verdict_of(metric: str, before: str, after: str, result: PairedComparison, p
         return f"no difference that stands among so many comparisons (p {_number(result.p_value)} alone)"
     if result.smallest_detectable is not None:
         return (
-            f"no difference seen; these questions can only show one of {_number(result.smallest_detectable)} or more"
+            "no difference seen; compared alone, these questions can only show one of "
+            f"{_number(result.smallest_detectable)} or more"
         )
     hidden = max(abs(result.low or 0.0), abs(result.high or 0.0))
     return f"no difference seen; one of up to {_number(hidden)} could hide"
@@ -287,11 +258,8 @@ def _check_metrics(asked: Sequence[str], known: Sequence[str]) -> None:
     Raises:
         [`R1Error`]: with every one, and the nearest.
     """
-    unknown = [name for name in asked if name not in known and not COUNTED.fullmatch(name)]
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"use {', '.join(known)}, pass@k or cons@k"
-        raise R1Error(f"metrics: {', '.join(map(repr, unknown))}: not measured of both; {hint}")
+    if unknown := unmeasured(asked, known):
+        raise R1Error(unknown)
 
 
 def _evaluations(folder: Path, name: str | None, option: str, *, alone: bool) -> list[_Measured]:
@@ -340,8 +308,7 @@ def _notes(
         alone = [each for each in own if each.key not in compared]
         if alone:
             yield f"Measured of the {which} alone, and left out: {_names(alone)}."
-    if any(first.record.get("template_sha256") != second.record.get("template_sha256") for first, second in pairs):
-        yield "The two were asked in different templates."
+    yield from protocol_notes([(one.record, other.record) for one, other in pairs])
     weights = [own[0].record.get("weights_sha256") for own in (old, new)]
     if weights[0] is not None and weights[0] == weights[1]:
         yield "Both have the same weights."
@@ -349,11 +316,6 @@ def _notes(
 
 def _names(measured: Sequence[_Measured]) -> str:
     return ", ".join(" / ".join(part for part in each.key if part) for each in measured)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _number(value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -71,18 +72,30 @@ def compare(first: str | Path, second: str | Path, metrics: Sequence[str] | None
         a metric does not apply to both are left out of it; `n` says how many are left.
 
     Raises:
-        [`DataError`]: when the questions are not the same, or no metric is shared.
+        [`DataError`]: when the questions are not the same, no metric is shared, or one was not measured of both.
     """
     answers = read_pair(first, second)
     names = list(metrics) if metrics is not None else answers.shared_metrics
     if not names:
         raise DataError(f"{second}: it shares no metric with {first}; evaluate both with the same metrics")
+    if unknown := unmeasured(names, answers.shared_metrics):
+        raise DataError(f"{second}: {unknown}")
     found = {name: result for name in names if (result := compare_metric(answers, name)) is not None}
     return {
         "questions": len(answers.before),
         "method": "paired, t over clusters" if answers.clusters else "paired, t over questions",
         "metrics": {name: _as_mapping(each.result) for name, each in found.items()},
     }
+
+
+def unmeasured(asked: Sequence[str], known: Sequence[str]) -> str | None:
+    """Which metrics were not measured of both, in words with the nearest name; `None` where all were."""
+    unknown = [name for name in asked if name not in known and not COUNTED.fullmatch(name)]
+    if not unknown:
+        return None
+    near = difflib.get_close_matches(unknown[0], known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"use {', '.join(known)}, pass@k or cons@k"
+    return f"metrics: {', '.join(map(repr, unknown))}: not measured of both; {hint}"
 
 
 def read_pair(first: str | Path, second: str | Path, *, common_only: bool = False) -> PairedAnswers:
@@ -109,7 +122,7 @@ def read_pair(first: str | Path, second: str | Path, *, common_only: bool = Fals
         )
     if not shared:
         raise DataError(f"{second}: there is no answer in it; evaluate again")
-    clusters = {key: before[key][0]["cluster"] for key in shared}
+    clusters = {key: _cluster_of(key, before, after, (first, second), common_only) for key in shared}
     return PairedAnswers(
         before={key: before[key] for key in shared},
         after={key: after[key] for key in shared},
@@ -137,6 +150,29 @@ def compare_metric(answers: PairedAnswers, metric: str) -> MetricComparison | No
         return None
     first, second = ({key: own[key] for key in both} for own in values)
     return MetricComparison(compare_paired(first, second, clusters=answers.clusters), len(answers.before) - len(both))
+
+
+def _cluster_of(
+    key: str,
+    before: Mapping[str, Sequence[Mapping[str, Any]]],
+    after: Mapping[str, Sequence[Mapping[str, Any]]],
+    paths: tuple[str | Path, str | Path],
+    anyway: bool,
+) -> Hashable:
+    """
+    A question's cluster, by whichever file names one.
+
+    Raises:
+        [`DataError`]: when both do, and it is not the same.
+    """
+    one: Hashable = before[key][0]["cluster"]
+    other: Hashable = after[key][0]["cluster"]
+    if one is not None and other is not None and one != other and not anyway:
+        raise DataError(
+            f"{paths[1]}: a question is of cluster {other!r} there and of {one!r} in {paths[0]}; evaluate both with "
+            "the same cluster_by"
+        )
+    return other if one is None else one
 
 
 _KEPT: Final = ("question", "question_id", "cluster", "metrics", "answer_key", "num_tokens")

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from trl_r1.errors import R1Error
-from trl_r1.evaluation.interval_forms import quantile, wilson
+from trl_r1.evaluation.interval_forms import (
+    cluster_degrees,
+    cluster_trials,
+    cluster_variance,
+    quantile,
+    sums_by_cluster,
+    wilson,
+)
 from trl_r1.evaluation.uncertainty import (
     Clusters,
     ScoreEstimate,
@@ -110,16 +117,15 @@ def compare_paired(first: Answers, second: Answers, *, clusters: Clusters | None
     before, after = ([_mean(answers[question]) for question in questions] for answers in (first, second))
     differences = [new - old for old, new in zip(before, after, strict=True)]
     value = _mean(differences)
-    sums: dict[Hashable, float] = {}
-    for question, own in zip(questions, differences, strict=True):
-        cluster = cluster_of(question, clusters)
-        sums[cluster] = sums.get(cluster, 0.0) + own - value
+    own_clusters = [cluster_of(question, clusters) for question in questions]
+    sums, sizes = sums_by_cluster([own - value for own in differences], own_clusters)
     groups, count = len(sums), len(questions)
     over = "questions" if groups == count else "clusters"
-    error = _standard_error(list(sums.values()), count)
+    scale = max(1.0, *map(abs, before), *map(abs, after))
+    error = _Error.of(sums, sizes, scale) if groups > 1 else None
     # of the answers, not of their means: a count of 0, 0 and 2 has a mean below 1 and is no share
     shares = all(0 <= own <= 1 for answers in (first, second) for each in answers.values() for own in each)
-    low, high = _interval(value, error, groups, shares)
+    low, high = _interval(value, error, shares)
     sampling = _over_samples(first, second, shares)
     return PairedComparison(
         first=_mean(before),
@@ -127,10 +133,10 @@ def compare_paired(first: Answers, second: Answers, *, clusters: Clusters | None
         difference=value,
         low=low,
         high=high,
-        p_value=_p_value(value, error, groups),
+        p_value=_p_value(value, error),
         sampling_low=sampling[0],
         sampling_high=sampling[1],
-        smallest_detectable=_smallest_detectable(error, groups),
+        smallest_detectable=_smallest_detectable(error),
         num_questions=count,
         num_clusters=groups,
         better=sum(own > 0 for own in differences),
@@ -167,45 +173,57 @@ def _check_same(first: Answers, second: Answers) -> None:
         raise R1Error("questions: there is none; give at least one")
 
 
-def _standard_error(deviations: Sequence[float], count: int) -> float | None:
-    """Of the mean difference, from the clusters' summed deviations from it; `None` for one cluster."""
-    groups = len(deviations)
-    if groups < 2:
-        return None
-    return math.sqrt(groups / (groups - 1) * math.fsum(own**2 for own in deviations)) / count
+@dataclass(frozen=True, slots=True)
+class _Error:
+    """Of the mean difference: standard error, degrees of freedom, clusters, and as how many of one size they count."""
+
+    error: float
+    degrees: float
+    groups: int
+    trials: float
+    rounding: float  # an error below it is none: all differences are the same number
+
+    @classmethod
+    def of(cls, sums: Sequence[float], sizes: Sequence[int], scale: float) -> _Error:
+        error = math.sqrt(cluster_variance(sums, sizes))
+        return cls(error, cluster_degrees(sizes), len(sizes), cluster_trials(sizes), _ROUNDING * scale)
+
+    @property
+    def is_none(self) -> bool:
+        return self.error <= self.rounding
 
 
-def _interval(value: float, error: float | None, groups: int, shares: bool) -> tuple[float | None, float | None]:
+_ROUNDING: Final = 1e-12  # of means of 1
+
+
+def _interval(value: float, error: _Error | None, shares: bool) -> tuple[float | None, float | None]:
     if error is None:
         return None, None
-    if error <= _ROUNDING and shares:
-        hidden = wilson(0.0, groups)[1]
+    if error.is_none and shares:
+        hidden = wilson(0.0, error.trials)[1]
         return max(-1.0, value - hidden), min(1.0, value + hidden)
-    half = quantile(groups - 1) * error
+    half = quantile(error.degrees) * error.error
     low, high = value - half, value + half
     return (max(-1.0, low), min(1.0, high)) if shares else (low, high)
 
 
-_ROUNDING: Final = 1e-12  # of differences that are all the same number
-
-
-def _p_value(value: float, error: float | None, groups: int) -> float | None:
+def _p_value(value: float, error: _Error | None) -> float | None:
     """Where all differences are equal, the sign test's: how rarely so many coins fall alike."""
     from scipy.stats import t
 
     if error is None:
         return None
-    if error <= _ROUNDING:
-        return 1.0 if abs(value) <= _ROUNDING else float(2.0 ** (1 - groups))
-    return float(2 * t.sf(abs(value) / error, groups - 1))
+    if error.is_none:
+        return 1.0 if abs(value) <= error.rounding else float(2.0 ** (1 - error.groups))
+    return float(2 * t.sf(abs(value) / error.error, error.degrees))
 
 
-def _smallest_detectable(error: float | None, groups: int) -> float | None:
+def _smallest_detectable(error: _Error | None) -> float | None:
     from scipy.stats import norm
 
-    if error is None or error <= _ROUNDING:
+    if error is None or error.is_none:
         return None
-    return (quantile(groups - 1) + float(norm.ppf(POWER))) * error
+    return (quantile(error.degrees) + float(norm.ppf(POWER))) * error.error
 
 
 def _over_samples(first: Answers, second: Answers, shares: bool) -> tuple[float | None, float | None]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trl_r1.errors import R1Error
-from trl_r1.evaluation.interval_forms import FEWEST_DEGREES
+from trl_r1.evaluation.interval_forms import FEWEST_DEGREES, cluster_degrees
 from trl_r1.evaluation.uncertainty import Clusters, check_values, cluster_of
 
 
@@ -104,8 +104,12 @@ class Crossed:
         """How the means of the ways to ask would vary with other questions and other samples."""
         rest, count = self.residuals, len(self.questions)
         sums = np.stack([rest[:, own].sum(axis=1) for own in self.groups])
-        groups = len(sums)
-        return Noise.of_sums(sums * math.sqrt(groups / (groups - 1)) / count)
+        sizes = [len(own) for own in self.groups]
+        # a cluster draws the means towards itself: see `cluster_variance`
+        scales = np.sqrt([1 / (1 - size / count) for size in sizes])
+        if len(set(sizes)) == 1:
+            scales[:] = math.sqrt(len(sizes) / (len(sizes) - 1))
+        return Noise.of_sums(sums * scales[:, None] / count, cluster_degrees(sizes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -123,26 +127,32 @@ class Noise:
             Ways less one, fewer where some are far noisier than others (Huynh and Feldt's).
         degrees (`float`):
             How many normal deviations know `variance` as well as these questions do.
+        independent (`float`):
+            Degrees of freedom that so many questions can have at most: their number less one, or that of clusters,
+            and fewer where clusters differ in size.
     """
 
     sums: Table
     variance: float
     shape_degrees: float
     degrees: float
+    independent: float
 
     @classmethod
-    def of_sums(cls, sums: Table) -> Noise:
-        """From the parts of the questions."""
+    def of_sums(cls, sums: Table, independent: float | None = None) -> Noise:
+        """From the parts of the questions, whose degrees of freedom are their number less one unless given."""
         groups, variants = sums.shape
+        known = groups - 1.0 if independent is None else independent
         covariance = sums.T @ sums
         trace, square = float(np.trace(covariance)), float((covariance**2).sum())
         if trace <= ROUNDING:
-            return cls(sums=sums, variance=0.0, shape_degrees=variants - 1.0, degrees=groups - 1.0)
+            return cls(sums=sums, variance=0.0, shape_degrees=variants - 1.0, degrees=known, independent=known)
         return cls(
             sums=sums,
             variance=trace / (variants - 1),
-            shape_degrees=_shape_degrees(trace, square, groups - 1, variants),
-            degrees=_degrees((sums**2).sum(axis=1), (variants - 1.0) * (groups - 1)),
+            shape_degrees=_shape_degrees(trace, square, known, variants),
+            degrees=_degrees((sums**2).sum(axis=1), (variants - 1.0) * known),
+            independent=known,
         )
 
     def draws(self, number: int, rng: np.random.Generator) -> Table:
@@ -169,7 +179,7 @@ class Noise:
 
         across = (drawn**2).sum(axis=1) - (drawn @ direction) ** 2
         parts = self.sums @ direction
-        degrees = _degrees(parts**2, len(parts) - 1.0)
+        degrees = _degrees(parts**2, self.independent)
         along: Table = math.sqrt(float((parts**2).sum())) * t.ppf(evenly(len(drawn), rng), degrees)
         return along, across + along**2
 
@@ -186,7 +196,7 @@ def _student(degrees: float, number: int, rng: np.random.Generator) -> Table:
     return factors
 
 
-def _shape_degrees(trace: float, square: float, degrees: int, variants: int) -> float:
+def _shape_degrees(trace: float, square: float, degrees: float, variants: int) -> float:
     """
     `trace(S)^2 / trace(S^2)` of the true covariance S, from an estimate with so many degrees of freedom, without the
     bias that an estimate's own scatter adds to its square.

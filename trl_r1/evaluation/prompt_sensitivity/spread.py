@@ -37,6 +37,8 @@ def estimate_spread(table: Crossed, noise: Noise) -> SpreadEstimate:
     over = "questions" if len(table.groups) == len(table.questions) else "clusters"
     most = _largest_spreads(len(scores)) if table.share else (math.inf, math.inf)
     if noise.variance <= 0:
+        if observed <= ROUNDING * max(1.0, float((scores**2).max())):
+            observed = 0.0  # but for rounding
         return _without_noise(table, observed, over, most)
     fixed, population = fixed_interval(scores, noise), population_interval(scores, noise)
     return SpreadEstimate(

@@ -20,12 +20,18 @@ def comparison_table(comparison: CheckpointComparison) -> TextTable:
         comparison ([`CheckpointComparison`]):
             Of [`compare_checkpoints`].
     """
+    left_out = [
+        f"Of {row.suite} ({row.mode}), {row.metric}: {row.left_out} questions are left out, not in both or without a "
+        "value of it in one."
+        for row in comparison.rows
+        if row.left_out
+    ]
     differences = [f"Compared anyway, though not alike: {each}." for each in comparison.protocol_differences]
     return TextTable(
         title=f"{comparison.before} -> {comparison.after}",
         columns=["suite", "mode", "metric", "verdict", "before", "after", "difference", "p", "up / down / same"],
         rows=[_row(row) for row in comparison.rows],
-        caption=" ".join([CAPTION, *comparison.notes, *differences]),
+        caption=" ".join([CAPTION, *comparison.notes, *left_out, *differences]),
         numbers_from=4,
     )
 
