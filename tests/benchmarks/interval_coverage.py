@@ -141,6 +141,16 @@ def clusters(cell: Cell) -> float:
     return _covered(_over_questions(values, _samples(cell, values, variances, cell.k, names), names), cell.mean)
 
 
+def unequal(cell: Cell) -> float:
+    """The mean, of questions in clusters with a rate each, the first a third of all, the next a third of the rest."""
+    sizes: list[int] = []
+    while sum(sizes) < cell.count:
+        sizes.append(-(-(cell.count - sum(sizes)) // 3))
+    names = np.repeat(np.arange(len(sizes)), sizes)
+    values, variances = _means(cell.rng.binomial(cell.k, cell.rates(len(sizes))[:, names]), cell.k)
+    return _covered(_over_questions(values, _samples(cell, values, variances, cell.k, names), names), cell.mean)
+
+
 def passes(cell: Cell) -> float | None:
     """pass@4 from k samples, of other questions."""
     if cell.k < PASS_K:
@@ -216,6 +226,7 @@ TABLES = {
     "equal": ("Difference of two equal policies", equal),
     "better": ("Difference of two policies, one better", better),
     "better_again": ("Difference of two policies, one better, the same questions and other samples", better_again),
+    "unequal": ("The score, questions in clusters, the first a third of all, the next a third of the rest", unequal),
 }
 
 
@@ -226,18 +237,23 @@ def _over_questions(values: np.ndarray, library: list[ScoreEstimate], names: np.
     """`interval_forms.over_questions`."""
     value = values.mean(axis=1)
     sums = values - value[:, None]
+    sizes = np.ones(values.shape[1])
     if names is not None:
-        sums = np.add.reduceat(sums, np.flatnonzero(np.r_[True, names[1:] != names[:-1]]), axis=1)
+        starts = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])
+        sums, sizes = np.add.reduceat(sums, starts, axis=1), np.add.reduceat(sizes, starts)
+    shares = sizes / sizes.sum()
+    own = shares**2 / (1 - shares)
+    most, trials = 1 / ((shares**2).sum() + own.sum() ** 2 - (own**2).sum()), 1 / (shares**2).sum()
     groups, squares = sums.shape[1], (sums**2).sum(axis=1)
     plain = (squares <= TINY) | (value <= 0) | (value >= 1)
     if names is None:
         plain |= ((values == 0) | (values == 1)).all(axis=1)
     with np.errstate(all="ignore"):
         excess = np.maximum((sums**4).mean(axis=1) / (squares / groups) ** 2 - 1, 2 / groups)
-        degrees = np.minimum(groups - 1, np.maximum(2, 2 * (groups - 1) / excess))
-        unseen = UNSEEN / degrees * np.maximum(value, 1 - value) ** 2 / groups**2
-        variance = groups / (groups - 1) * (squares / values.shape[1] ** 2 + unseen)
-        effective = np.where(plain, groups, np.maximum(1, value * (1 - value) / variance))
+        degrees = np.minimum(most, np.maximum(2, 2 * (groups - 1) / excess))
+        unseen = trials / (trials - 1) * UNSEEN / degrees * np.maximum(value, 1 - value) ** 2 / trials**2
+        variance = (sums**2 / (1 - shares)).sum(axis=1) / values.shape[1] ** 2 + unseen
+        effective = np.where(plain, trials, np.maximum(1, value * (1 - value) / variance))
         ends = _wilson(value, effective, np.where(plain, Z, t.ppf(0.975, degrees)))
     _same(ends, [(each.low, each.high) for each in library])
     return ends
