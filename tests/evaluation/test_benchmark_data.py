@@ -1,6 +1,7 @@
 """Every benchmark from rows in its data set's own form: what is asked, and right and wrong answers are told apart."""
 
 import base64
+import dataclasses
 import json
 import pickle
 import random
@@ -325,6 +326,43 @@ def test_ten_lines_of_python_make_one_too(tmp_path):
     assert dataset["problem"][:] == ["Why?"]
     with pytest.raises(RecipeError, match="there is another of this name"):
         register_benchmark(Benchmark(name="aime_2024", title="Mine", reader="math", source="mine"))
+
+
+def test_a_row_that_a_reader_of_ones_own_cannot_read_is_named(tmp_path):
+    (tmp_path / "reader.py").write_text('def read(row, columns):\n    return {"problem": row["q"].strip()}\n')
+    benchmark = Benchmark(
+        name="own", title="Own", reader=f"{tmp_path / 'reader.py'}:read", source="mine", hub_id="me/x"
+    )
+    with pytest.raises(
+        DataError, match=r"benchmarks\.own: row 1 is not as reader .* \(AttributeError: .*mend the row"
+    ):
+        load_benchmark(benchmark, data_files=written(tmp_path, [{"q": "Why?"}, {"q": None}]))
+
+
+def test_a_question_in_no_cluster_has_no_label(tmp_path):
+    benchmark = Benchmark(name="own", title="Own", reader="math", source="mine", hub_id="me/x", cluster_by="family")
+    rows = [{"problem": "1 + 1?", "answer": "2", "family": "sums"}, {"problem": "2?", "answer": "2", "family": None}]
+    dataset, _ = load_benchmark(benchmark, data_files=written(tmp_path, rows))
+    assert dataset["cluster"][:] == ["sums", None]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"family": "chain_summ"}, "columns.family: there is no family 'chain_summ'; did you mean 'chain_sum'"),
+        ({}, "columns.family: there is no family None"),
+    ],
+)
+def test_a_family_of_puzzles_that_is_not_there(columns, message):
+    benchmark = Benchmark(name="own", title="Own", reader="reasoning_gym", source="mine", columns=columns)
+    with pytest.raises(RecipeError, match=message):
+        load_benchmark(benchmark, max_rows=1)
+
+
+def test_a_window_that_is_no_date(tmp_path):
+    definition = dataclasses.replace(get_benchmark("live_code_bench"), columns={"after": "2024-13-01"})
+    with pytest.raises(RecipeError, match=r"columns\.after: '2024-13-01' is no date"):
+        load_benchmark(definition, data_files=written(tmp_path, FORMS["live_code_bench"][0]))
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,16 @@ def test_a_model_behind_a_server_is_measured(run, checkpoint, renders):
     assert server.url not in json.dumps(record)
 
 
+def test_a_suite_that_cannot_be_asked_is_told_before_a_server_is_asked_anything(run, capsys):
+    with ModelServer() as server:
+        served = [{"name": "served", "path": "stand-in"}]
+        code, folder = run({"group_by": "nowhere"}, engine="server", server_base_url=server.url, checkpoints=served)
+        assert server.requests == []
+    assert code == 2
+    assert "nowhere" in capsys.readouterr().err
+    assert not list(folder.glob("samples-*"))
+
+
 def test_nothing_is_put_in_the_mouth_of_a_policy_whose_chats_a_server_shows(run, capsys):
     with ModelServer() as server:
         modes = {"forced": {"temperature": 0, "prefill": "<think> a"}}

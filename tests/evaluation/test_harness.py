@@ -9,7 +9,8 @@ from trl_r1.data.prompt_variants import PromptVariant
 from trl_r1.errors import DataError, R1Error, RecipeError
 from trl_r1.evaluation import Checkpoint, EvaluationSuite, Mode, compare, evaluate_policy, wilson_interval
 from trl_r1.evaluation.benchmarks import get_benchmark
-from trl_r1.evaluation.questions import load_questions
+from trl_r1.evaluation.protocols import protocol_differences
+from trl_r1.evaluation.questions import fit_prefill, join_prefill, load_questions
 from trl_r1.evaluation.sample_files import read_samples
 from trl_r1.generation import TransformersEngine
 from trl_r1.stage_record import Measurement, hash_weights
@@ -54,9 +55,8 @@ def without_cost(records):
 
 
 def evaluate(tokenizer, questions, plain, out, answers=ANSWERS, **fields):
-    suite = EvaluationSuite(
-        name="short", dataset_name=questions, group_by="num_operations", **{"modes": {"sampled": Mode()}, **fields}
-    )
+    given = {"modes": {"sampled": Mode()}, "group_by": "num_operations", **fields}
+    suite = EvaluationSuite(name="short", dataset_name=questions, **given)
     engine = ScriptedEngine(tokenizer, answers)
     records = evaluate_policy(engine, suite, Checkpoint(name="zero", path="no/where", prompt_template=plain), out)
     return records, engine
@@ -330,8 +330,109 @@ def test_a_k_is_reported_of_the_modes_that_draw_as_many(tokenizer, questions, pl
     sampled, greedy = evaluate_policy(ScriptedEngine(tokenizer, answers), suite, checkpoint, tmp_path / "out")
     assert {"pass@2", "cons@2"} <= sampled["metrics"].keys()
     assert not {"pass@2", "cons@2"} & greedy["metrics"].keys()
-    assert "fewer than k" not in caplog.text
+    assert "fewer decided" not in caplog.text
     assert sampled["uncertainty"]["accuracy"]["num_questions"] == 3
+
+
+def write(folder, rows):
+    write_jsonl(folder / "test.jsonl", rows)
+    return str(folder)
+
+
+def test_the_record_freezes_what_a_right_answer_is(tokenizer, plain, tmp_path):
+    rows = [{"problem": "what is a 4 plus b 5 ?", "solution": "9", "other": "8"}] * 3
+    data = write(tmp_path / "rows", rows)
+    records = []
+    for number, column in enumerate(("solution", "other", "solution")):
+        fields = {"group_by": None, "dataset_solution_column": column}
+        [record], _ = evaluate(tokenizer, data, plain, tmp_path / str(number), ANSWERS[:1] * 3, **fields)
+        records.append(record)
+    first, other, again = records
+    assert (first["metrics"]["accuracy"]["value"], other["metrics"]["accuracy"]["value"]) == (1.0, 0.0)
+    assert first["data"]["fingerprint"] == other["data"]["fingerprint"]
+    assert first["references_sha256"] == again["references_sha256"] != other["references_sha256"]
+    [difference] = protocol_differences(first, other)
+    assert "references_sha256" in difference
+    assert list(protocol_differences(first, again)) == []
+
+
+def test_the_record_freezes_own_metrics_and_what_is_no_word(tokenizer, questions, plain, tmp_path):
+    records = []
+    for number, (value, ignored) in enumerate((("True", ()), ("False", ()), ("True", ("plus",)))):
+        own = tmp_path / "own.py"
+        own.write_text(f"def rude(answer):\n    return {value}\n")
+        fields = {"metrics": ("mixed", f"{own}:rude"), "language_ignored_tokens": ignored}
+        [record], _ = evaluate(tokenizer, questions, plain, tmp_path / str(number), **fields)
+        records.append(record)
+    assert ["own_metrics" in text for text in protocol_differences(records[0], records[1])] == [True]
+    assert ["language_ignored_tokens" in text for text in protocol_differences(records[0], records[2])] == [True]
+    assert records[0]["own_metrics"] == {f"{tmp_path / 'own.py'}:rude": records[2]["own_metrics"].popitem()[1]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"verifier": "repair"}, "none of the 2 questions has what verifier 'repair' judges by"),
+        ({"metrics": ("accuracy",)}, "none of the 2 questions has what verifier 'math' judges by"),
+        ({"verifier": "auto", "pass_at": (1,)}, "none of the 2 questions has what verifier 'auto' judges by"),
+    ],
+)
+def test_questions_that_nothing_can_judge_are_refused_before_they_are_asked(tokenizer, plain, tmp_path, fields, said):
+    rows = [{"problem": f"hello {n} ?", "solution": None, "reward_type": "helpful"} for n in range(2)]
+    engine = ScriptedEngine(tokenizer, ANSWERS)
+    suite = EvaluationSuite(
+        name="short", dataset_name=write(tmp_path / "rows", rows), modes={"sampled": Mode()}, **fields
+    )
+    with pytest.raises(DataError, match=said):
+        evaluate_policy(engine, suite, Checkpoint(name="zero", path="no/where", prompt_template=plain), tmp_path / "o")
+    assert engine.prompts == []
+
+
+def test_lengths_of_questions_without_an_answer_are_measured_and_that_is_said(tokenizer, plain, tmp_path, caplog):
+    rows = [{"problem": f"hello {n} ?", "solution": None, "reward_type": "helpful"} for n in range(2)]
+    data = write(tmp_path / "rows", rows)
+    [record], _ = evaluate(tokenizer, data, plain, tmp_path / "out", ANSWERS[:2], group_by=None)
+    assert "accuracy" not in record["metrics"]
+    assert "chain_tokens" in record["metrics"]
+    assert "2 of 2 questions have nothing to judge by" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(None, "1 of 2 questions have no value in 'family'"), (["a"], r"2 of 2 questions have \['b'\]")],
+)
+def test_a_cluster_is_text_or_a_number_of_every_question(tokenizer, plain, tmp_path, value, said):
+    rows = [
+        {"problem": "what is 1 ?", "solution": "1", "family": ["b"] if isinstance(value, list) else "b"},
+        {"problem": "what is 2 ?", "solution": "2", "family": value},
+    ]
+    with pytest.raises(DataError, match=rf"suites\.short\.cluster_by: .*{said}"):
+        evaluate(
+            tokenizer, write(tmp_path / "rows", rows), plain, tmp_path / "out", group_by=None, cluster_by="family"
+        )
+
+
+@pytest.mark.parametrize(
+    ("prompt", "prefill", "chat", "whole"),
+    [
+        ("<|User|>q<|Assistant|>", "<think>\n", True, "<|User|>q<|Assistant|><think>\n"),
+        ("user : q assistant :", "<think> a", False, "user : q assistant : <think> a"),
+        ("user : q assistant : ", "<think>", False, "user : q assistant : <think>"),
+        ("user : q assistant :", "\n<think>", False, "user : q assistant :\n<think>"),
+        ("user : q", "", False, "user : q"),
+    ],
+)
+def test_nothing_stands_between_a_chats_mark_and_the_beginning_of_the_response(prompt, prefill, chat, whole):
+    assert join_prefill(prompt, fit_prefill(prefill, ""), chat=chat) == whole
+
+
+def test_many_questions_of_one_name_are_numbered(tokenizer, plain, tmp_path):
+    rows = [{"problem": "what is 1 ?", "solution": "1", "question_id": "x"} for _ in range(3000)]
+    rows[1]["question_id"] = "x (3)"
+    suite = EvaluationSuite(name="short", dataset_name=write(tmp_path / "rows", rows), modes={"sampled": Mode()})
+    found = load_questions(tokenizer, suite, Checkpoint(name="zero", path="no/where", prompt_template=plain)).rows
+    assert [row["question_id"] for row in found[:5]] == ["x", "x (3)", "x (2)", "x (4)", "x (5)"]
+    assert len({row["question_id"] for row in found}) == 3000
 
 
 def test_a_way_to_ask_does_not_depend_on_those_before_it(tokenizer, questions, plain, tmp_path):

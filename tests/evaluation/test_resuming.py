@@ -1,5 +1,6 @@
 """An evaluation that is stopped at any point and asked again leaves what an undisturbed one leaves."""
 
+import dataclasses
 import itertools
 import json
 
@@ -122,6 +123,25 @@ def test_another_reference_answer_is_judged_anew_and_not_drawn(suite, checkpoint
     fresh = measure(other, checkpoint, tmp_path / "fresh")
     assert [record["metrics"] for record in again] == [record["metrics"] for record in fresh]
     assert wrong[0]["data"]["fingerprint"] != again[0]["data"]["fingerprint"]
+
+
+@pytest.mark.parametrize("change", ["verifier", "versions"])
+def test_verdicts_of_another_verifier_or_version_are_made_anew(suite, checkpoint, tmp_path, monkeypatch, change):
+    measure(suite, checkpoint, tmp_path / "out", keep_work=True)
+    judged = []
+    real = judged_job.judge_parsed
+    monkeypatch.setattr(judged_job, "judge_parsed", lambda *given, **more: judged.append(1) or real(*given, **more))
+    engine = SeededEngine()
+    monkeypatch.setattr(engine, "generate_batch", lambda *given: pytest.fail("an answer was drawn again"))
+    measure(suite, checkpoint, tmp_path / "out", engine, keep_work=True)
+    assert judged == []
+    if change == "verifier":
+        suite = dataclasses.replace(suite, verifier="auto")
+    else:
+        newer = {**judged_job.collect_versions(), "math-verify": "99"}
+        monkeypatch.setattr(judged_job, "collect_versions", lambda: newer)
+    measure(suite, checkpoint, tmp_path / "out", engine, keep_work=True)
+    assert judged
 
 
 def test_missing_answers_refuse_the_score_and_cost_no_other(suite, checkpoint, tmp_path):

@@ -66,4 +66,6 @@ def test_unknown_metrics_are_all_named(tokenizer, tmp_path):
     first, second, third = caught.value.problems
     assert first == "metrics: 'acuracy' is unknown; did you mean 'accuracy'?"
     assert "there is no 'rude' there" in second
-    assert third.startswith("metrics: 'accuracy' stands twice")
+    assert third.endswith("'accuracy' is the name of a metric that is built in; give the function another")
+    with pytest.raises(RecipeError, match="metrics: 'mixed' stands twice"):
+        resolve_metrics(["mixed", "mixed"], MetricContext(tokenizer=tokenizer))

@@ -52,6 +52,8 @@ def problems_of(**fields):
         ({"prompt_variants": [{"instruction": "{problem}"}]}, "suites[0].prompt_variants[0].name: None is not text"),
         ({"prompt_variants": [{**VARIANT, "sistem": "x"}]}, "suites[0].prompt_variants[0].sistem: no such field"),
         ({"prompt_variants": [VARIANT, VARIANT]}, "suites[0].prompt_variants: the name 'bare' stands twice"),
+        ({"metrics": ["acuracy"]}, "suites[0].metrics: 'acuracy' is unknown; did you mean 'accuracy'?"),
+        ({"metrics": ["own.py:accurate", "x"]}, "suites[0].metrics: 'x' is unknown; use one of accuracy, "),
         ({"prompt_variants": ["default", VARIANT]}, "suites[0].prompt_variants: the name 'bare' stands twice"),
         (
             {"prompt_variants": ["defualt"]},
@@ -111,7 +113,8 @@ def test_comparisons_name_a_way_to_ask_where_there_are_several():
 
 
 def test_comparisons_name_a_metric_that_is_measured_and_two_checkpoints():
-    suites = [PLAIN, {**PLAIN, "name": "own", "metrics": ["accuracy", "mine.py:polite", "a.module.short"]}]
+    plain = {**PLAIN, "modes": {"sampled": {"num_samples": 4}}}
+    suites = [plain, {**PLAIN, "name": "own", "metrics": ["accuracy", "mine.py:polite", "a.module.short"]}]
     checkpoints = [{"name": "a"}, {"name": "b"}]
     entry = {"before": "a", "after": "b", "suite": "sums", "mode": "sampled"}
     for metric in ("accuracy", "reflections", "pass@4", "cons@2"):
@@ -122,6 +125,8 @@ def test_comparisons_name_a_metric_that_is_measured_and_two_checkpoints():
     assert problem == "comparisons[0].metric: 'acuracy' is not measured; did you mean 'accuracy'?"
     [problem] = comparison_problems([{**entry, "suite": "own", "metric": "mixed"}], checkpoints, suites)
     assert problem == "comparisons[0].metric: 'mixed' is not measured; use one of accuracy, polite, short"
+    [problem] = comparison_problems([{**entry, "metric": "pass@8"}], checkpoints, suites)
+    assert problem == "comparisons[0].metric: 'pass@8' needs more than the 4 samples drawn; raise num_samples"
     [problem] = comparison_problems([{**entry, "after": "a", "metric": "accuracy"}], checkpoints, suites)
     assert problem == "comparisons[0].after: 'a' is before too; name another checkpoint"
 

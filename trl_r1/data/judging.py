@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from trl_r1.chat_template import ParsedCompletion, prefill_of
 from trl_r1.generation import Completion
@@ -145,6 +145,10 @@ def response_text(row: Mapping[str, Any], prefill: str, completion: str) -> str:
     begun = f"{prefill_of(row.get('prompt_tail') or '')}{prefill}"
     spaced = begun and not begun[-1].isspace() and not completion[:1].isspace()
     return begun + (" " if spaced else "") + completion
+
+
+# Columns of a row that say what a right answer is: with another of these the same answer has another verdict.
+JUDGED_BY: Final = ("solution", "choices", "reward_type", "tests", "entry", "instructions", "repair_task")
 
 
 def route_of(row: Mapping[str, Any]) -> str | None:

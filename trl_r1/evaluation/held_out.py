@@ -72,8 +72,8 @@ class HeldOut:
             self.metrics,
             suite.group_by,
             cluster_by=suite.cluster_by,
-            pass_at=suite.pass_at,
-            cons_at=suite.cons_at,
+            pass_at=[k for k in suite.pass_at if k <= asked.params.num_samples],  # greedy decoding draws one
+            cons_at=[k for k in suite.cons_at if k <= asked.params.num_samples],
             verifier=suite.verifier,
         )
         judged = sum(item.sample.judgement is not None for item in scored)

@@ -142,13 +142,13 @@ class JudgedJob:
         """What decides the verdicts beside the samples."""
         return {
             "verifier": self.verifier,
-            "rows_sha256": _digest(self.rows),
-            "prefills_sha256": _digest(self.prefills),
+            "rows_sha256": hash_rows(self.rows),
+            "prefills_sha256": hash_rows(self.prefills),
             "versions": collect_versions(),
         }
 
 
-def _digest(values: Iterable[Any]) -> str:
+def hash_rows(values: Iterable[Any]) -> str:
     """A hash of values as JSON has them, one after the other: the tests of a code benchmark are large."""
     digest = hashlib.sha256()
     for value in values:

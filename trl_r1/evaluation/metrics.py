@@ -160,6 +160,10 @@ def _own_metric(name: str, known: list[str]) -> SampleMetric:
     except R1Error as error:
         raise RecipeError([f"metrics: {name}: {error}"]) from error
     own_name = name.rpartition(":")[2] if ":" in name else name.rpartition(".")[2]
+    if own_name in (*known, "tokens_per_correct"):
+        raise RecipeError(
+            [f"metrics: {name}: {own_name!r} is the name of a metric that is built in; give the function another"]
+        )
     return SampleMetric(name=own_name, measure=partial(_call_own, name=own_name, function=function))
 
 

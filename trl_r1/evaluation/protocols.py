@@ -8,6 +8,7 @@ from typing import Any, Final
 
 _OWN_SAMPLING: Final = ("seed", "batch_size", "logprobs", "num_samples")  # they change no mean
 _PROMPTING: Final = ("instruction", "system_prompt", "examples", "prefill", "prefill_column")
+_JUDGING: Final = ("verifier", "references_sha256", "language_ignored_tokens", "own_metrics")
 _OF_THE_POLICY: Final = ("response_format", "engine")  # of each its own, perhaps: said where they differ
 _ENGINE: Final = ("engine", "dtype", "versions")
 _CHECKED: Final = (*_PROMPTING, "verifier", "sampling", "versions", "data")
@@ -29,7 +30,7 @@ def protocol_differences(first: Mapping[str, Any], second: Mapping[str, Any]) ->
         `Iterator[str]`: in words, each with the place and both values.
     """
     where = f"{first['suite']} / {first['mode']}"
-    for name in (*_PROMPTING, "verifier"):
+    for name in (*_PROMPTING, *_JUDGING):
         if name in first and name in second and first[name] != second[name]:
             yield f"{where}: {name} {_short(first[name])} and {_short(second[name])}"
     for group, names in (("sampling", None), ("versions", _JUDGING_PACKAGES)):

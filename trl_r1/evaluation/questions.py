@@ -8,7 +8,7 @@ import itertools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from trl_r1.chat_template import THINK_OPEN
 from trl_r1.data.judging import JUDGE, route_of
@@ -118,6 +118,8 @@ def load_questions(
     questions = _of_benchmark(suite, renderer) if suite.benchmark else _of_dataset(suite, renderer)
     _check_judges(questions.rows, suite)
     _check_votes(questions.rows, suite)
+    _check_clusters(questions.rows, suite)
+    _check_decidable(questions.rows, suite)
     _name_questions(questions.rows)
     return questions.asked_as(variant or suite.ways_to_ask[0], checkpoint)
 
@@ -185,6 +187,40 @@ def _check_judges(rows: Sequence[Mapping[str, Any]], suite: EvaluationSuite) -> 
         )
 
 
+def _check_decidable(rows: Sequence[Mapping[str, Any]], suite: EvaluationSuite) -> None:
+    """Refuse a suite whose answers nobody could judge, where a verdict is wanted; say where some have none."""
+    judged = {"auto": route_of, "repair": lambda row: row.get("repair_task"), "math": lambda row: row.get("solution")}
+    number = sum(judged[suite.verifier](row) is None for row in rows)
+    wanted = "accuracy" in suite.metrics or suite.pass_at or suite.cons_at or suite.verifier == "repair"
+    if wanted and number == len(rows):
+        raise DataError(
+            f"suites.{suite.name}: none of the {number} questions has what verifier {suite.verifier!r} judges by "
+            f"({_JUDGED_BY[suite.verifier]}); name another verifier, or leave accuracy, pass_at and cons_at out"
+        )
+    if number and (wanted or not suite.metrics):
+        logger.warning("%s: %d of %d questions have nothing to judge by", suite.name, number, len(rows))
+
+
+_JUDGED_BY: Final = {
+    "auto": "columns such as solution, tests, choices, entry, instructions",
+    "repair": "repair_task",
+    "math": "the solution column",
+}
+
+
+def _check_clusters(rows: Sequence[Mapping[str, Any]], suite: EvaluationSuite) -> None:
+    if not suite.cluster_by:
+        return
+    values = [row[suite.cluster_by] for row in rows]
+    odd = [value for value in values if not isinstance(value, (str, int, float))]
+    if odd:
+        shown = "no value" if odd[0] is None else repr(odd[0])[:60]
+        raise DataError(
+            f"suites.{suite.name}.cluster_by: {len(odd)} of {len(values)} questions have {shown} in "
+            f"{suite.cluster_by!r}; give text or a number, one of its own to a question that is alone"
+        )
+
+
 def _check_votes(rows: Sequence[Mapping[str, Any]], suite: EvaluationSuite) -> None:
     number = sum(not has_votes(row, suite.verifier) for row in rows) if suite.cons_at else 0
     if number:
@@ -197,12 +233,19 @@ def _check_votes(rows: Sequence[Mapping[str, Any]], suite: EvaluationSuite) -> N
 def _name_questions(rows: Sequence[dict[str, Any]]) -> None:
     """Give each question its name: the data set's own, or a hash of what is asked; of those asked twice, numbered."""
     taken: set[str] = set()
+    next_number: dict[str, int] = {}
     for row in rows:
         own = row.get(ID_COLUMN)
         name = str(own) if own not in (None, "") else hashlib.sha256(row["problem"].encode()).hexdigest()[:16]
-        numbered = (f"{name} ({number})" for number in itertools.count(2))
-        row[ID_COLUMN] = next(found for found in itertools.chain([name], numbered) if found not in taken)
+        numbers = itertools.count(next_number.get(name, 1))
+        number = next(each for each in numbers if _numbered(name, each) not in taken)
+        next_number[name] = number + 1
+        row[ID_COLUMN] = _numbered(name, number)
         taken.add(row[ID_COLUMN])
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name} ({number})"
 
 
 def _is_bare(variant: PromptVariant) -> bool:
@@ -237,7 +280,7 @@ def prompts_of(questions: Questions, mode: Mode) -> tuple[list[Prompt], list[str
         if not prefill:
             prompts.append(text)
         elif isinstance(text, str):
-            prompts.append(join_prefill(text, prefill))
+            prompts.append(join_prefill(text, prefill, chat=questions.renderer.template is None))
         else:
             raise DataError(
                 "prefill: a server shows chats in its own way, and nothing can be put in the policy's mouth; give its "
@@ -248,10 +291,17 @@ def prompts_of(questions: Questions, mode: Mode) -> tuple[list[Prompt], list[str
 
 def fit_prefill(prefill: str, prompt_tail: str) -> str:
     """The prefill after a prompt: without its think tag where the prompt has opened one already."""
-    text = prefill.strip()
-    return text.removeprefix(THINK_OPEN).lstrip() if THINK_OPEN in prompt_tail else text
+    if THINK_OPEN not in prompt_tail:
+        return prefill
+    return prefill.strip().removeprefix(THINK_OPEN).lstrip()
 
 
-def join_prefill(prompt: str, prefill: str) -> str:
-    """A prompt with the beginning of the response after it, set off by a space where there is none."""
-    return prompt + (" " if prefill and not prompt[-1:].isspace() else "") + prefill
+def join_prefill(prompt: str, prefill: str, chat: bool = False) -> str:
+    """
+    A prompt with the beginning of the response after it.
+
+    After plain text it is set off by a space where there is none. A chat's template ends where the response begins,
+    and nothing comes between: DeepSeek's `<think>` and line break follow the assistant's mark at once.
+    """
+    spaced = prefill and not chat and not prompt[-1:].isspace() and not prefill[0].isspace()
+    return prompt + (" " if spaced else "") + prefill

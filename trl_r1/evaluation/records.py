@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trl_r1.chat_template import template_hash
+from trl_r1.data.judging import JUDGED_BY
 from trl_r1.data.prompt_variants import PromptVariant
 from trl_r1.data.rendering import PromptRenderer
 from trl_r1.evaluation.asking import Asked
+from trl_r1.evaluation.judged_job import hash_rows
 from trl_r1.evaluation.suites import Checkpoint, EvaluationSuite, Mode
 from trl_r1.generation import GenerationEngine
-from trl_r1.stage_record import collect_versions, hash_json, hash_model, plain_json
+from trl_r1.stage_record import collect_versions, hash_file, hash_json, hash_model, plain_json
+from trl_r1.user_code import find_file
 
 
 if TYPE_CHECKING:
@@ -63,6 +68,9 @@ def evaluation_record(
         **_prompting(questions.renderer, asked.mode),
         **_words(questions.variant),
         "prompts_sha256": hash_json(plain_json(asked.prompts)),
+        "references_sha256": hash_rows({name: row.get(name) for name in JUDGED_BY} for row in questions.rows),
+        "language_ignored_tokens": list(suite.language_ignored_tokens),
+        "own_metrics": own_metrics(suite.metrics),
         "sampling": dataclasses.asdict(params),
         "seed": params.seed,
         "engine": engine.identity,
@@ -80,6 +88,19 @@ def evaluation_record(
     }
     plain: dict[str, Any] = plain_json(record)
     return plain
+
+
+def own_metrics(names: Sequence[str]) -> dict[str, str | None]:
+    """Metrics that are functions of one's own, each with the hash of the file it is in; `None` where that is none."""
+    found: dict[str, str | None] = {}
+    for name in names:
+        file, colon, _ = name.rpartition(":")
+        if not colon and "." not in name:
+            continue
+        module = None if colon else find_spec(name.rpartition(".")[0])
+        path = find_file(file) if colon else Path(str(module.origin if module else ""))
+        found[name] = hash_file(path) if path.is_file() else None
+    return found
 
 
 def describe_benchmark(benchmark: Benchmark | None) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from trl_r1.recipe.suite_checks import (
     metrics_of,
     modes_of,
     name_of,
+    samples_drawn,
     suite_entry_problems,
     variants_of,
 )
@@ -30,7 +31,7 @@ _TEXT_FIELDS: Final = frozenset(
 )
 _LIST_FIELDS: Final = frozenset(("metrics", "language_ignored_tokens"))
 _COMPARISON_FIELDS: Final = ("before", "after", "suite", "mode", "metric")
-_COUNTED: Final = re.compile(r"(pass|cons)@[1-9]\d*$")  # computed from the answers, whatever was measured
+_COUNTED: Final = re.compile(r"(pass|cons)@([1-9]\d*)$")  # computed from the answers, whatever was measured
 _VARIANT: Final = "variant"  # of a comparison, where the suite has several
 
 
@@ -111,6 +112,7 @@ def comparison_problems(
     modes = {str(name_of(suite)): modes_of(suite) for suite in suites}
     variants = {str(name_of(suite)): variants_of(suite) for suite in suites}
     metrics = {str(name_of(suite)): metrics_of(suite) for suite in suites}
+    drawn = {str(name_of(suite)): samples_drawn(suite) for suite in suites}
     policies = [str(checkpoint.get("name")) for checkpoint in checkpoints]
     for index, entry in enumerate(comparisons):
         where = f"comparisons[{index}]"
@@ -130,8 +132,16 @@ def comparison_problems(
             elif allowed is not None and entry[name] not in allowed:
                 hint = nearest(entry[name], allowed) or f"use one of {', '.join(allowed)}"
                 yield f"{where}.{name}: {entry[name]!r} is not measured; {hint}"
+        yield from _k_problems(where, entry, drawn.get(str(entry.get("suite"))))
         if isinstance(entry.get("before"), str) and entry["before"] == entry.get("after"):
             yield f"{where}.after: {entry['after']!r} is before too; name another checkpoint"
+
+
+def _k_problems(where: str, entry: Mapping[str, Any], drawn: int | None) -> Iterator[str]:
+    """A k for which no mode draws enough answers."""
+    counted = _COUNTED.match(str(entry.get("metric")))
+    if counted and drawn is not None and int(counted[2]) > drawn:
+        yield f"{where}.metric: {entry['metric']!r} needs more than the {drawn} samples drawn; raise num_samples"
 
 
 def _variant_problems(where: str, entry: Mapping[str, Any], known: Collection[str] | None) -> Iterator[str]:

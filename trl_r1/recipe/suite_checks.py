@@ -99,6 +99,7 @@ def suite_entry_problems(where: str, suite: Mapping[str, Any]) -> Iterator[str]:
     for name in ("pass_at", "cons_at"):
         yield from _k_problems(where, name, suite)
     yield from variants_problems(f"{where}.prompt_variants", suite.get("prompt_variants"))
+    yield from _metric_problems(f"{where}.metrics", suite.get("metrics"))
 
 
 def mode_problems(where: str, settings: Mapping[str, Any]) -> Iterator[str]:
@@ -188,8 +189,16 @@ def _count_problems(where: str, name: str, entry: Mapping[str, Any]) -> Iterator
         yield f"{where}.{name}: {entry[name]!r} is not a whole number of at least 1"
 
 
+def _metric_problems(where: str, given: Any) -> Iterator[str]:
+    """Names of no metric; what is a function of one's own is looked for when it is loaded."""
+    for name in given if isinstance(given, (list, tuple)) else []:
+        if isinstance(name, str) and ":" not in name and "." not in name and name not in BUILT_IN_METRICS:
+            hint = nearest(name, BUILT_IN_METRICS) or f"use one of {_list(BUILT_IN_METRICS)}, or file.py:name"
+            yield f"{where}: {name!r} is unknown; {hint}"
+
+
 def _k_problems(where: str, name: str, suite: Mapping[str, Any]) -> Iterator[str]:
-    given, drawn = suite.get(name), _samples_drawn(suite)
+    given, drawn = suite.get(name), samples_drawn(suite)
     if given is None:
         return
     if not isinstance(given, (list, tuple)) or not all(_is_count(k) for k in given):
@@ -198,7 +207,7 @@ def _k_problems(where: str, name: str, suite: Mapping[str, Any]) -> Iterator[str
         yield f"{where}.{name}: {max(given)} is more than the {drawn} samples drawn; lower it or raise num_samples"
 
 
-def _samples_drawn(suite: Mapping[str, Any]) -> int | None:
+def samples_drawn(suite: Mapping[str, Any]) -> int | None:
     """Samples a question in the mode that draws most; `None` where that cannot be told."""
     modes = suite["modes"].values() if isinstance(suite.get("modes"), Mapping) else [suite]
     own: Any = 1

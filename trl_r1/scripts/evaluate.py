@@ -45,9 +45,8 @@ def measure(recipe: Recipe) -> None:
     recorder = StageRecorder.from_recipe("evaluate", recipe, arguments.output_dir, arguments.stage_name)
     suites = [EvaluationSuite.from_mapping(entry) for entry in arguments.suites]
     checkpoints = [Checkpoint.from_mapping(entry) for entry in arguments.checkpoints]
-    if arguments.engine != "server":
-        for checkpoint in checkpoints:
-            check_questions(checkpoint, suites, arguments)
+    for checkpoint in checkpoints:
+        check_questions(checkpoint, suites, arguments)
     work = Path(arguments.output_dir) / WORK_NAME
     hold_share(work, rank)
     share = share_of(work, rank, world_size)
@@ -105,7 +104,7 @@ def ask(
 
 def check_questions(checkpoint: Checkpoint, suites: Sequence[EvaluationSuite], arguments: Any) -> None:
     """
-    Check that every suite can be asked, with the tokenizer alone: before any model is loaded.
+    Check that every suite can be asked, with the tokenizer alone: before any model is loaded, or a server asked.
 
     Raises:
         [`DataError`], [`TemplateError`] or [`R1Error`]: as [`~trl_r1.evaluation.evaluate_policy`], when questions
@@ -114,7 +113,9 @@ def check_questions(checkpoint: Checkpoint, suites: Sequence[EvaluationSuite], a
     from trl_r1.evaluation.preflight import Reader, check_suite
 
     longest = arguments.vllm_max_model_length if arguments.engine == "vllm" else None
-    reader = Reader.of_checkpoint(checkpoint, checkpoint.load_tokenizer(arguments), longest)
+    tokenizer = checkpoint.load_tokenizer(arguments)
+    served = arguments.engine == "server"  # which alone knows how long its context is
+    reader = Reader(tokenizer) if served else Reader.of_checkpoint(checkpoint, tokenizer, longest)
     for suite in suites:
         check_suite(
             reader,

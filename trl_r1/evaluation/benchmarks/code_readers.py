@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
+from trl_r1.errors import RecipeError
 from trl_r1.evaluation.benchmarks.unusable import UnusableRowError, text_of
 from trl_r1.verifiers.code_tests import check_code_tests
 
@@ -49,7 +50,7 @@ def read_mbpp(row: Row, columns: Columns, rng: random.Random) -> dict[str, Any]:
 def read_livecodebench(row: Row, columns: Columns, rng: random.Random) -> dict[str, Any]:
     """A task of a contest, in the paper's window of dates or the benchmark's own (`after` and `before`)."""
     held = str(row[columns.get("contest_date", "contest_date")])[:10]
-    first, last = (date.fromisoformat(columns.get(name, own)) for name, own in LIVE_WINDOW.items())
+    first, last = (_date_of(name, columns.get(name, own)) for name, own in LIVE_WINDOW.items())
     try:
         inside = first <= date.fromisoformat(held) < last
     except ValueError as error:
@@ -65,8 +66,15 @@ def read_livecodebench(row: Row, columns: Columns, rng: random.Random) -> dict[s
         if starter
         else "The program reads the input from standard input and writes the result to standard output."
     )
-    text = row[columns.get("question_content", "question_content")].strip()
+    text = text_of(row, columns.get("question_content", "question_content"))
     return code_row(f"{text}\n\n{how}", tests, row.get("question_id"))
+
+
+def _date_of(name: str, text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise RecipeError([f"columns.{name}: {text!r} is no date; write 2024-08-01"]) from error
 
 
 LIVE_WINDOW: Final = {"after": "2024-08-01", "before": "2025-02-01"}  # paper: August 2024 to January 2025

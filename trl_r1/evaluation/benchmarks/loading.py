@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from trl_r1.data.mixture import RawSource, load_source
 from trl_r1.data.rows import count_dropped
-from trl_r1.errors import DataError
+from trl_r1.errors import DataError, R1Error
 from trl_r1.evaluation.benchmarks.benchmark import Benchmark
 from trl_r1.evaluation.benchmarks.makers import MAKERS
 from trl_r1.evaluation.benchmarks.readers import Reader, UnusableRowError, find_reader
@@ -109,21 +109,26 @@ def _convert(
         except UnusableRowError as error:
             reasons.append(str(error))
             continue
+        except R1Error:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"benchmarks.{benchmark.name}: row {number} is not as reader {benchmark.reader!r} takes it "
+                f"({type(error).__name__}: {error}); mend the row, or the reader"
+            ) from error
         reasons.append(None)
         rows.append({"question_id": str(number), **row, **_labels(raw, benchmark)})
     return rows, reasons
 
 
-def _labels(raw: Mapping[str, Any], benchmark: Benchmark) -> dict[str, str]:
-    named = {"group": benchmark.group_by, "cluster": benchmark.cluster_by}
-    return {name: str(raw[column]) for name, column in named.items() if column}
+def _labels(raw: Mapping[str, Any], benchmark: Benchmark) -> dict[str, str | None]:
+    group, cluster = benchmark.group_by, benchmark.cluster_by
+    labels: dict[str, str | None] = {"group": str(raw[group])} if group else {}
+    return {**labels, "cluster": None if raw[cluster] is None else str(raw[cluster])} if cluster else labels
 
 
 def _dataset(rows: list[dict[str, Any]]) -> Dataset:
     from datasets import Dataset
 
-    return Dataset.from_list([{name: row.get(name) for name in _names(rows)} for row in rows])
-
-
-def _names(rows: list[dict[str, Any]]) -> Iterator[str]:
-    yield from dict.fromkeys(name for row in rows for name in row)
+    names = dict.fromkeys(name for row in rows for name in row)
+    return Dataset.from_list([{name: row.get(name) for name in names} for row in rows])

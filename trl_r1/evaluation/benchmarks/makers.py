@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -27,8 +28,13 @@ def make_puzzles(benchmark: Benchmark, max_rows: int | None) -> RawSource:
     require_reasoning_gym()
     import reasoning_gym
     from datasets import Dataset
+    from reasoning_gym.factory import DATASETS
 
-    family, seed = benchmark.columns["family"], _seed(benchmark.columns, benchmark.name)
+    family, seed = benchmark.columns.get("family"), _seed(benchmark.columns, benchmark.name)
+    if family not in DATASETS:
+        hint = difflib.get_close_matches(str(family), DATASETS, n=1)
+        told = f"did you mean {hint[0]!r}?" if hint else "see reasoning_gym.factory.DATASETS for its names"
+        raise RecipeError([f"benchmarks.{benchmark.name}.columns.family: there is no family {family!r}; {told}"])
     made = reasoning_gym.create_dataset(family, size=_size(benchmark, max_rows), seed=seed)
     rows = [{"question": entry["question"], "entry": json.dumps(entry, default=str)} for entry in made]
     return RawSource(name=f"{benchmark.name}, seed {seed}", split="made", dataset=Dataset.from_list(rows))
