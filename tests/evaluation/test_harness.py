@@ -7,13 +7,14 @@ from scripted_engine import ScriptedEngine
 from trl_r1.data import read_jsonl, write_jsonl
 from trl_r1.data.prompt_variants import PromptVariant
 from trl_r1.errors import DataError, R1Error, RecipeError
-from trl_r1.evaluation import Checkpoint, EvaluationSuite, Mode, compare, evaluate_policy, wilson_interval
+from trl_r1.evaluation import Checkpoint, EvaluationSuite, Mode, compare, evaluate_policy, metrics, wilson_interval
 from trl_r1.evaluation.benchmarks import get_benchmark
 from trl_r1.evaluation.protocols import protocol_differences
 from trl_r1.evaluation.questions import fit_prefill, join_prefill, load_questions
+from trl_r1.evaluation.records import own_metrics
 from trl_r1.evaluation.sample_files import read_samples
 from trl_r1.generation import TransformersEngine
-from trl_r1.stage_record import Measurement, hash_weights
+from trl_r1.stage_record import Measurement, hash_file, hash_weights
 
 
 QUESTIONS = [
@@ -366,7 +367,10 @@ def test_the_record_freezes_own_metrics_and_what_is_no_word(tokenizer, questions
         records.append(record)
     assert ["own_metrics" in text for text in protocol_differences(records[0], records[1])] == [True]
     assert ["language_ignored_tokens" in text for text in protocol_differences(records[0], records[2])] == [True]
-    assert records[0]["own_metrics"] == {f"{tmp_path / 'own.py'}:rude": records[2]["own_metrics"].popitem()[1]}
+    assert records[0]["own_metrics"] == {"rude": records[2]["own_metrics"]["rude"]}
+    assert own_metrics(["accuracy", "trl_r1.evaluation.metrics.truncated"]) == {
+        "truncated": hash_file(metrics.__file__)
+    }
 
 
 @pytest.mark.parametrize(

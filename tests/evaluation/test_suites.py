@@ -36,6 +36,19 @@ def test_all_problems_of_a_suite_are_named_at_once():
         EvaluationSuite.from_mapping({"name": "x", "dataset_name": "y", "modes": ["greedy"]})
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"metrics": "accuracy"}, r"suites\.x\.metrics: 'accuracy' is no list; write \[accuracy\]"),
+        ({"pass_at": 4}, r"suites\.x\.pass_at: 4 is no list; write \[4\]"),
+        ({"language_ignored_tokens": "a b"}, r"suites\.x\.language_ignored_tokens: 'a b' is no list"),
+    ],
+)
+def test_what_is_no_list_is_not_taken_apart(fields, said):
+    with pytest.raises(RecipeError, match=said):
+        EvaluationSuite.from_mapping({"name": "x", "dataset_name": "y", **fields})
+
+
 def test_the_nearest_limit_wins():
     suite = EvaluationSuite(name="x", dataset_name="y", max_completion_length=30)
     common = {"max_completion_length": 256, "seed": 1, "batch_size": 8}

@@ -91,15 +91,15 @@ def evaluation_record(
 
 
 def own_metrics(names: Sequence[str]) -> dict[str, str | None]:
-    """Metrics that are functions of one's own, each with the hash of the file it is in; `None` where that is none."""
+    """Metrics that are functions of one's own, by name, with the hash of the file each is in; `None` without one."""
     found: dict[str, str | None] = {}
     for name in names:
-        file, colon, _ = name.rpartition(":")
-        if not colon and "." not in name:
+        place, colon, own = name.rpartition(":") if ":" in name else name.rpartition(".")
+        if not colon:
             continue
-        module = None if colon else find_spec(name.rpartition(".")[0])
-        path = find_file(file) if colon else Path(str(module.origin if module else ""))
-        found[name] = hash_file(path) if path.is_file() else None
+        module = find_spec(place) if colon == "." else None
+        path = find_file(place) if colon == ":" else Path(str(module.origin if module else ""))
+        found[own] = hash_file(path) if path.is_file() else None
     return found
 
 

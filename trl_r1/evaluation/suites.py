@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -146,7 +146,9 @@ class EvaluationSuite:
                 for name, settings in modes.items()
             }
         for name in ("metrics", "language_ignored_tokens", "pass_at", "cons_at"):
-            if name in values:
+            if isinstance(values.get(name), str) or not isinstance(values.get(name, ()), Iterable):
+                problems.append(f"{where}.{name}: {values[name]!r} is no list; write [{values[name]}]")
+            elif name in values:
                 values[name] = tuple(values[name])
         if "prompt_variants" in values:
             values["prompt_variants"] = tuple(read_variants(values["prompt_variants"], f"{where}.prompt_variants"))
