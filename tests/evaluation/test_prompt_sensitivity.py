@@ -1,11 +1,12 @@
 """The spread over ways to ask: against matrices, a known policy, and what cannot be measured."""
 
+import dataclasses
 import json
 import math
 
 import numpy as np
 import pytest
-from scipy.stats import chi2, ncf
+from scipy.stats import chi2, ncf, t
 from scipy.stats import f as f_distribution
 
 from trl_r1.errors import R1Error
@@ -64,6 +65,46 @@ def normal_noise(variants, groups, rng):
     """Of many independent questions with equal and independent ways."""
     parts = rng.standard_normal((groups, variants)) / math.sqrt(groups)
     return Noise.of_sums(parts - parts.mean(axis=1, keepdims=True))
+
+
+def unequal_noise(groups=12):
+    """One of five ways is ten times as noisy as the others, and one question counts most along it."""
+    parts = np.random.default_rng(4).standard_normal((groups, 5)) * np.array([1, 1, 1, 1, 10.0]) / 10
+    parts[0, 4] = 8.0
+    parts -= parts.mean(axis=1, keepdims=True)
+    return Noise.of_sums(parts)
+
+
+def test_ways_of_unequal_noise_have_huynh_and_feldts_degrees():
+    noise = unequal_noise()
+    covariance = noise.sums.T @ noise.sums
+    ratio = np.trace(covariance) ** 2 / (covariance**2).sum()  # Greenhouse and Geisser's, times ways less one
+    assert noise.shape_degrees == pytest.approx(max(1.0, (12 * ratio - 2) / (12 - 1 - ratio)))
+    assert noise.shape_degrees < 1.5
+
+
+def test_draws_have_the_shrunk_covariance_and_students_tails():
+    noise = unequal_noise()
+    own = (noise.sums**2).sum(axis=1)
+    degrees = max(2.0, 2 * 11 / (own.var(ddof=1) / own.mean() ** 2))
+    assert noise.degrees == pytest.approx(degrees)
+    noise = dataclasses.replace(noise, degrees=8.0, shape_degrees=2.0)  # tails that a simulation can see
+    drawn = noise.draws(200_000, np.random.default_rng(0))
+    covariance = np.cov(drawn.T)
+    trace = np.trace(noise.sums.T @ noise.sums)
+    assert np.trace(covariance) == pytest.approx(trace * 8 / 6, rel=0.03)  # of Student's with 8
+    assert np.trace(covariance) ** 2 / (covariance**2).sum() == pytest.approx(2.0, rel=0.03)
+
+
+def test_draws_along_a_direction_know_its_own_variance_no_better_than_its_questions_do():
+    noise, direction = unequal_noise(), np.array([-1, -1, -1, -1, 4.0]) / math.sqrt(20)
+    squares = (noise.sums @ direction) ** 2
+    degrees = 2 * 11 / (squares.var(ddof=1) / squares.mean() ** 2)
+    rng = np.random.default_rng(1)
+    along, _ = noise.draws_along(noise.draws(50_000, rng), direction, rng)
+    assert degrees < 4
+    expected = math.sqrt(squares.sum()) * t.ppf(0.975, max(2.0, degrees))
+    assert np.quantile(along, 0.975) == pytest.approx(expected, rel=0.02)
 
 
 @pytest.mark.parametrize("size", [0.0, 1.0, 4.0])

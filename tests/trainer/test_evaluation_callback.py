@@ -18,7 +18,7 @@ from trl_r1.evaluation import EvaluationSuite, Mode
 from trl_r1.evaluation.held_out import load_held_out
 from trl_r1.evaluation.sample_files import read_samples
 from trl_r1.trainer import R1GRPOTrainer
-from trl_r1.trainer.callbacks import EvaluationCallback, train_or_resume
+from trl_r1.trainer.callbacks import EvaluationCallback, evaluation_callback, train_or_resume
 from trl_r1.trainer.live_policy import share_of
 
 
@@ -153,13 +153,16 @@ def test_the_last_step_is_measured_by_the_process_that_records_it(held_out, tmp_
 def test_answers_that_nobody_can_judge_are_no_score(held_out, tmp_path, monkeypatch, caplog):
     from trl_r1.verifiers import Judgement, Verdict
 
-    unsure = Judgement(Verdict.UNDECIDABLE, "gone", "fault")
-    monkeypatch.setattr("trl_r1.data.judging.judge_answers", lambda parsed, golds: [unsure] * len(parsed))
+    unsure, wrong = Judgement(Verdict.UNDECIDABLE, "gone", "fault"), Judgement(Verdict.WRONG, "no", "exact")
+    monkeypatch.setattr(
+        "trl_r1.data.judging.judge_answers", lambda parsed, golds: [unsure, *[wrong] * (len(parsed) - 1)]
+    )
     trainer = grpo(tmp_path, held_out, max_steps=1)
     with caplog.at_level(logging.WARNING):
         trainer.train()
-    assert "6 of 6 answers could not be judged" in caplog.text
+    assert "1 of 6 answers could not be judged; the others are no score" in caplog.text
     assert not any("eval_sums/greedy/accuracy" in row for row in trainer.state.log_history)
+    assert evaluation_callback(trainer).failed == 4  # two modes, before the first step and after the last
 
 
 def test_a_fault_is_counted_and_training_goes_on_unless_strict(held_out, tmp_path, monkeypatch, caplog):
