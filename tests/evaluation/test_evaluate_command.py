@@ -54,6 +54,19 @@ def test_a_model_behind_a_server_is_measured(run, checkpoint, renders):
     assert server.url not in json.dumps(record)
 
 
+def test_what_another_evaluation_left_in_the_folder_is_not_of_the_record(run):
+    _, folder = run({"name": "old"})
+    left = {path.name for path in folder.glob("*old*")}
+    assert left >= {"samples-tiny-old-sampled.parquet", "evaluation-old-questions.png"}
+    code, folder = run()
+    assert code == 0
+    record = read_stage_record(folder)
+    assert not left & {item.path for item in record.artefacts}
+    assert "samples-tiny-sums-sampled.parquet" in {item.path for item in record.artefacts}
+    [note] = [note for note in record.notes if note.startswith("Not of this evaluation: ")]
+    assert all(name in note for name in left)
+
+
 def test_a_suite_that_cannot_be_asked_is_told_before_a_server_is_asked_anything(run, capsys):
     with ModelServer() as server:
         served = [{"name": "served", "path": "stand-in"}]

@@ -1,14 +1,17 @@
 """An evaluation that applies patches: its accuracy is the share of tasks whose hidden tests pass."""
 
+import dataclasses
 import json
 
 import pytest
 from scripted_engine import ScriptedEngine
 
 from trl_r1.errors import DataError, RecipeError
-from trl_r1.evaluation import Checkpoint, EvaluationSuite, Mode, evaluate_policy
+from trl_r1.evaluation import Checkpoint, EvaluationSuite, Mode, evaluate_policy, preflight
+from trl_r1.evaluation.preflight import Reader, check_suite
 from trl_r1.evaluation.sample_files import read_samples
 from trl_r1.recipe.entries import suite_problems
+from trl_r1.verifiers.sandbox import SandboxError
 
 
 TEST = {"name": "sum", "broken": True, "function": "f.add", "arguments": "(2, 3)", "expected": "5"}
@@ -41,8 +44,26 @@ def test_a_task_that_cannot_be_read_ends_the_evaluation(tokenizer, tmp_path):
     (tmp_path / "plain.txt").write_text("user : {prompt}")
     checkpoint = Checkpoint(name="one", path="no/where", prompt_template=str(tmp_path / "plain.txt"))
     suite = EvaluationSuite(name="x", dataset_name=str(tmp_path), verifier="repair", modes={"sampled": Mode()})
-    with pytest.raises(DataError, match="repair task"):
-        evaluate_policy(ScriptedEngine(tokenizer, ANSWERS[:1]), suite, checkpoint, tmp_path / "out")
+    engine = ScriptedEngine(tokenizer, ANSWERS[:1])
+    with pytest.raises(DataError, match=r"suites\.x: question 0: repair task: .*mend or drop the row"):
+        evaluate_policy(engine, suite, checkpoint, tmp_path / "out")
+    assert engine.prompts == []
+
+
+def test_programs_that_cannot_be_isolated_are_refused_before_a_model_is_loaded(tokenizer, tmp_path, monkeypatch):
+    def none(*given):
+        raise SandboxError("the isolation does not hold")
+
+    row = {"problem": "x", "tests": json.dumps({"test_list": ["assert f() == 1"]}), "reward_type": "code"}
+    (tmp_path / "test.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    (tmp_path / "plain.txt").write_text("user : {prompt}")
+    checkpoint = Checkpoint(name="one", path="no/where", prompt_template=str(tmp_path / "plain.txt"))
+    suite = EvaluationSuite(name="x", dataset_name=str(tmp_path), verifier="auto", modes={"sampled": Mode()})
+    check_suite(Reader(tokenizer), suite, checkpoint)
+    monkeypatch.setattr(preflight, "shared_sandbox", none)
+    with pytest.raises(SandboxError, match="does not hold"):
+        check_suite(Reader(tokenizer), suite, checkpoint)
+    check_suite(Reader(tokenizer), dataclasses.replace(suite, verifier="math"), checkpoint)
 
 
 def test_an_unknown_verifier_is_named():

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from trl_r1.data.judging import route_of
 from trl_r1.evaluation.asking import ways_to_measure
 from trl_r1.evaluation.metrics import MetricContext, resolve_metrics
 from trl_r1.evaluation.suites import Checkpoint, EvaluationSuite
 from trl_r1.generation.prompts import encode_prompt
 from trl_r1.generation.types import Prompt
+from trl_r1.verifiers.sandbox import shared_sandbox
 
 
 class Reader:
@@ -70,9 +72,12 @@ def check_suite(
     Raises:
         [`DataError`], [`TemplateError`], [`RecipeError`] or [`R1Error`]: as
             [`~trl_r1.evaluation.harness.evaluate_policy`], when questions cannot be read or shown, are too long, or a
-            metric is unknown.
+            metric is unknown; and when their answers are programs that cannot be isolated on this machine.
     """
     resolve_metrics(suite.metrics, MetricContext(tokenizer=reader.tokenizer))
     common = {"max_completion_length": max_completion_length, "seed": seed, "batch_size": batch_size}
-    for _ in ways_to_measure(reader, suite, checkpoint, common):
-        pass
+    for asked in ways_to_measure(reader, suite, checkpoint, common):
+        rows = asked.questions.rows
+    if suite.verifier == "repair" or (suite.verifier == "auto" and {"code", "repair"} & set(map(route_of, rows))):
+        with shared_sandbox().session():  # refused where what a policy wrote cannot be isolated
+            pass

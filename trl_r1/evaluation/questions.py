@@ -8,18 +8,18 @@ import itertools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from trl_r1.chat_template import THINK_OPEN
-from trl_r1.data.judging import JUDGE, route_of
+from trl_r1.data.judging import route_of
 from trl_r1.data.mixture import load_source
 from trl_r1.data.prompt_variants import PromptVariant
 from trl_r1.data.prompts import gold_text, prepare_prompts
 from trl_r1.data.rendering import Prompt, PromptRenderer
 from trl_r1.data.rows import check_column
 from trl_r1.errors import DataError
+from trl_r1.evaluation.question_checks import check_rows
 from trl_r1.evaluation.suites import Checkpoint, EvaluationSuite, Mode
-from trl_r1.evaluation.votes import has_votes
 from trl_r1.recipe.variant_checks import PROBLEM_FIELD
 from trl_r1.stage_record import DataSource
 from trl_r1.verifiers import check_golds
@@ -116,10 +116,7 @@ def load_questions(
     """
     renderer = PromptRenderer(tokenizer, checkpoint.prompt_template, checkpoint.response_format)
     questions = _of_benchmark(suite, renderer) if suite.benchmark else _of_dataset(suite, renderer)
-    _check_judges(questions.rows, suite)
-    _check_votes(questions.rows, suite)
-    _check_clusters(questions.rows, suite)
-    _check_decidable(questions.rows, suite)
+    check_rows(questions.rows, suite)
     _name_questions(questions.rows)
     return questions.asked_as(variant or suite.ways_to_ask[0], checkpoint)
 
@@ -174,60 +171,6 @@ def _with_usable_golds(rows: Sequence[Mapping[str, Any]], name: str) -> Iterator
     if not kept:
         raise DataError(f"{name}: no question has a reference answer that could be confirmed; mend data_files")
     yield from ({**row, "prompt": None} for row in kept)
-
-
-def _check_judges(rows: Sequence[Mapping[str, Any]], suite: EvaluationSuite) -> None:
-    if suite.verifier != "auto":
-        return
-    number = sum(route_of(row) == JUDGE for row in rows)
-    if number:
-        raise DataError(
-            f"suites.{suite.name}: {number} of {len(rows)} questions have the reward_type {JUDGE!r}, and an "
-            "evaluation has no model that judges; leave them out, or name a verifier other than auto"
-        )
-
-
-def _check_decidable(rows: Sequence[Mapping[str, Any]], suite: EvaluationSuite) -> None:
-    """Refuse a suite whose answers nobody could judge, where a verdict is wanted; say where some have none."""
-    judged = {"auto": route_of, "repair": lambda row: row.get("repair_task"), "math": lambda row: row.get("solution")}
-    number = sum(judged[suite.verifier](row) is None for row in rows)
-    wanted = "accuracy" in suite.metrics or suite.pass_at or suite.cons_at or suite.verifier == "repair"
-    if wanted and number == len(rows):
-        raise DataError(
-            f"suites.{suite.name}: none of the {number} questions has what verifier {suite.verifier!r} judges by "
-            f"({_JUDGED_BY[suite.verifier]}); name another verifier, or leave accuracy, pass_at and cons_at out"
-        )
-    if number and (wanted or not suite.metrics):
-        logger.warning("%s: %d of %d questions have nothing to judge by", suite.name, number, len(rows))
-
-
-_JUDGED_BY: Final = {
-    "auto": "columns such as solution, tests, choices, entry, instructions",
-    "repair": "repair_task",
-    "math": "the solution column",
-}
-
-
-def _check_clusters(rows: Sequence[Mapping[str, Any]], suite: EvaluationSuite) -> None:
-    if not suite.cluster_by:
-        return
-    values = [row[suite.cluster_by] for row in rows]
-    odd = [value for value in values if not isinstance(value, (str, int, float))]
-    if odd:
-        shown = "no value" if odd[0] is None else repr(odd[0])[:60]
-        raise DataError(
-            f"suites.{suite.name}.cluster_by: {len(odd)} of {len(values)} questions have {shown} in "
-            f"{suite.cluster_by!r}; give text or a number, one of its own to a question that is alone"
-        )
-
-
-def _check_votes(rows: Sequence[Mapping[str, Any]], suite: EvaluationSuite) -> None:
-    number = sum(not has_votes(row, suite.verifier) for row in rows) if suite.cons_at else 0
-    if number:
-        raise DataError(
-            f"suites.{suite.name}.cons_at: the answers to {number} of {len(rows)} questions are programs or texts, of "
-            "which no two need be the same, so that there is no majority; leave cons_at out, or ask other questions"
-        )
 
 
 def _name_questions(rows: Sequence[dict[str, Any]]) -> None:

@@ -139,6 +139,7 @@ class StageRecorder:
     notes: list[str] = field(default_factory=list)
     contamination: list[ContaminationCheck] = field(default_factory=list)
     processes: dict[str, Any] = field(default_factory=dict)
+    left_over: frozenset[str] = frozenset()  # files in the folder that an earlier run of other settings left
     _begun: datetime = field(default_factory=lambda: datetime.now(UTC))
     _earliest: datetime = LONG_AGO
     _wall: float = field(default_factory=time.perf_counter)
@@ -188,7 +189,8 @@ class StageRecorder:
     def _artefacts(self) -> list[Artefact]:
         """The files written: of a stage that leaves a data set also those of rows in folders."""
         rows = describe_data_files(self.output_dir) if self.kind in DATA_VERBS else []
-        return [*describe_artefacts(self.output_dir), *rows]
+        own = [item for item in describe_artefacts(self.output_dir) if item.path not in self.left_over]
+        return [*own, *rows]
 
     def write(self) -> StageRecord:
         """Write `stage.json`, last. Call on the main process only, when all else is on disk."""

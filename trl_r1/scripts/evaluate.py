@@ -142,6 +142,9 @@ def finish(recipe: Recipe, recorder: StageRecorder, checkpoints: Sequence[Checkp
     show_results(recorder.evaluations, output_dir, recorder.metrics)
     recorder.metrics.update(measure_spreads(recorder.evaluations, output_dir))
     recipe.write_resolved(arguments.output_dir)
+    recorder.left_over = left_over(recorder.evaluations, output_dir)
+    if recorder.left_over:
+        recorder.notes.append(f"Not of this evaluation: {', '.join(sorted(recorder.left_over))}")
     if earlier := earlier_launches(output_dir / WORK_NAME):
         recorder.count_in(earlier.begun, earlier.seconds, earlier.cpu_seconds)
     recorder.write()
@@ -162,6 +165,19 @@ def show_results(
     tables = [*result_tables(scores or results), *([difference_table(differences)] if differences else [])]
     for table in tables:
         console.print(table.to_rich())
+
+
+def left_over(evaluations: Sequence[Mapping[str, Any]], folder: Path) -> frozenset[str]:
+    """Answers and pictures that an earlier evaluation of other suites or checkpoints left in the folder."""
+    from trl_r1.evaluation.harness import file_stem
+    from trl_r1.evaluation.reports import picture_files
+
+    spread = {file_stem(entry["checkpoint"], entry["suite"], entry["mode"]) for entry in evaluations}
+    own = {str(entry["samples"]) for entry in evaluations}
+    own |= {path.name for _, path in picture_files(evaluations, folder)}
+    own |= {path.name for stem in spread for path in folder.glob(f"sensitivity-{stem}.*")}
+    patterns = ("samples-*", "evaluation-*.png", "sensitivity-*")
+    return frozenset(path.name for pattern in patterns for path in folder.glob(pattern)) - own
 
 
 def measure_spreads(evaluations: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, Measurement]:
