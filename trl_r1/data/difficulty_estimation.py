@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from trl_r1.data.difficulty import PASS_RATE_COLUMN, PASSING_REWARD, PassCount, in_band, passes
-from trl_r1.data.judging import judge_by_row, response_text
+from trl_r1.data.judging import JUDGED_BY, judge_by_row, response_text
 from trl_r1.data.verdict_cache import RIGHT, UNDECIDED, WRONG, VerdictCache, question_key
 from trl_r1.errors import DataError
 from trl_r1.generation.jobs import BatchStep, GenerationJob
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 VERDICTS: Final = pa.schema([("prompt", pa.int64()), ("sample", pa.int64()), ("verdict", pa.string())])
-JUDGED_BY: Final = ("solution", "tests", "choices", "entry", "repair_task", "reward_type", "response_format")
 VERIFIERS: Final = ("trl_r1", "math-verify", "reasoning-gym")  # packages whose version a verdict depends on
 BANDS: Final = ("0", "0-0.25", "0.25-0.5", "0.5-0.75", "0.75-1", "1")  # the ends that are open stand in the inner ones
 
@@ -333,7 +332,7 @@ def _has_ready_prompts(rows: Dataset) -> bool:
 
 
 def _judged_by(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in JUDGED_BY if row.get(name) is not None}
+    return {name: row[name] for name in (*JUDGED_BY, "response_format") if row.get(name) is not None}
 
 
 def _letter(judgement: Judgement | None) -> str:
